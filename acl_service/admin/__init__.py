@@ -1,0 +1,1 @@
+"""The admin API: its own listener, its route table, health and metrics."""

@@ -1,0 +1,1 @@
+"""The command: settings wired together, one composition root for each process."""

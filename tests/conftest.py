@@ -1,0 +1,3 @@
+"""Fixtures that every package's tests share."""
+
+pytest_plugins = ["tests.postgres"]

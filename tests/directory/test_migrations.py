@@ -1,0 +1,111 @@
+"""The schema as migrations make it, on both databases."""
+
+import asyncio
+import stat
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, select, text
+
+from directory import schema
+from directory.database import Database
+from directory.errors import SchemaMismatch, Unavailable
+from directory.migrations import check_schema, migrate
+from tests.postgres import PostgresServer
+
+
+def _differences(connection: Connection) -> object:
+    context = MigrationContext.configure(
+        connection, opts={"compare_type": True, "compare_server_default": True}
+    )
+    return compare_metadata(context, schema.metadata)
+
+
+async def test_the_steps_make_exactly_the_tables_of_the_schema(database: Database) -> None:
+    await check_schema(database)
+    async with database.read() as connection:
+        assert await connection.run_sync(_differences) == []
+
+
+async def test_ids_are_compared_by_bytes(database: Database) -> None:
+    # The ranges that decision 9 needs are of bytes; a language's order would hide rows from them.
+    async with database.read() as connection:
+        if database.dialect == "sqlite":
+            collations = await connection.execute(text("SELECT 'a_' < 'a`', 'B' < 'a', 'a-b' < 'aa'"))
+            assert collations.one() == (1, 1, 1)
+            return
+        columns = await connection.execute(
+            text(
+                "SELECT table_name, column_name FROM information_schema.columns "
+                "WHERE table_schema = 'public' AND data_type = 'character varying' AND collation_name IS DISTINCT FROM 'C' "
+                "AND table_name <> 'alembic_version'"
+            )
+        )
+        assert columns.all() == []
+
+
+async def test_migrating_again_changes_nothing(database: Database) -> None:
+    await migrate(database)
+    async with database.read() as connection:
+        assert (await connection.execute(select(schema.feed))).all() == [(1, 0, 0)]
+
+
+async def test_several_migrate_an_empty_database_at_once(
+    tmp_path: Path, postgres_server: PostgresServer
+) -> None:
+    for url in (f"sqlite:///{tmp_path / 'new.db'}", postgres_server.create("mchat_empty")):
+        databases = [Database.open(url) for _ in range(4)]
+        try:
+            await asyncio.gather(*(migrate(database) for database in databases))
+            await check_schema(databases[0])
+        finally:
+            for database in databases:
+                await database.close()
+    postgres_server.drop("mchat_empty")
+
+
+async def test_a_newer_schema_is_refused_and_left_alone(database: Database) -> None:
+    async with database.write() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(SchemaMismatch, match=r"9999.*0002.*newer MChat"):
+        await check_schema(database)
+    with pytest.raises(SchemaMismatch, match=r"9999.*0002.*newer MChat"):
+        await migrate(database)
+    async with database.read() as connection:
+        assert await connection.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
+
+
+async def test_an_older_schema_is_told_with_the_remedy(database: Database) -> None:
+    async with database.write() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    with pytest.raises(SchemaMismatch, match=r"0001.*0002.*mchat init"):
+        await check_schema(database)
+
+
+async def test_an_empty_database_is_told_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "empty.db").touch()
+    database = Database.open(f"sqlite:///{tmp_path / 'empty.db'}")
+    with pytest.raises(SchemaMismatch, match="mchat init"):
+        await check_schema(database)
+    await database.close()
+
+
+async def test_a_missing_file_is_not_made_by_opening_it(tmp_path: Path) -> None:
+    database = Database.open(f"sqlite:///{tmp_path / 'absent.db'}")
+    with pytest.raises(Unavailable, match=r"absent\.db"):
+        await check_schema(database)
+    await database.close()
+    assert not (tmp_path / "absent.db").exists()
+
+
+async def test_the_file_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+    database = Database.open(f"sqlite:///{tmp_path / 'new.db'}")
+    await migrate(database)
+    async with database.write() as connection:
+        await connection.execute(text("UPDATE feed SET version = version"))
+        for suffix in ("", "-wal", "-shm"):
+            file = Path(f"{tmp_path / 'new.db'}{suffix}")
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600  # noqa: ASYNC240
+    await database.close()

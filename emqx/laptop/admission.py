@@ -1,0 +1,90 @@
+"""Who may come in: from a CONNECT to a client with its rights, or to a return code (section 3.1.4)."""
+
+import secrets
+import string
+import time
+from collections.abc import Callable
+
+import structlog
+
+from emqx.laptop import packets
+from emqx.laptop.bodies import EventBodies
+from emqx.laptop.client import Client
+from emqx.laptop.events import EventSink
+from emqx.laptop.questions import Questions, Refusal
+
+_log = structlog.get_logger(__name__)
+
+_BASE62 = string.digits + string.ascii_letters
+
+
+def new_client_id() -> str:
+    """A client id of the broker's making, as EMQX's: 128 random bits in base 62."""
+    return "".join(secrets.choice(_BASE62) for _ in range(22))
+
+
+class Admission:
+    """Asks for every CONNECT, and tells what came of it.
+
+    Args:
+        zone: of the listeners.
+        questions: the HTTP authenticator.
+        events: gets client.check_authn_complete, and client.connack of a refusal.
+        bodies: builds them.
+        clock: Unix seconds.
+        make_client_id: for clients that bring none.
+    """
+
+    def __init__(
+        self,
+        zone: str,
+        questions: Questions,
+        events: EventSink,
+        bodies: EventBodies,
+        clock: Callable[[], float] = time.time,
+        make_client_id: Callable[[], str] = new_client_id,
+    ) -> None:
+        self._zone = zone
+        self._questions = questions
+        self._events = events
+        self._bodies = bodies
+        self._clock = clock
+        self._make_client_id = make_client_id
+
+    async def admit(
+        self, connect: packets.Connect, peer: tuple[str, int], socket: tuple[str, int]
+    ) -> Client | Refusal:
+        """The client with what authentication gave it, or the return code for its CONNACK.
+
+        Nothing is touched for a client that is not admitted: no session, no will.
+        """
+        if not connect.client_id and not connect.clean_session:
+            return Refusal(packets.IDENTIFIER_REJECTED)
+        try:
+            client_id = connect.client_id.decode()
+            username = None if connect.username is None else connect.username.decode()
+        except UnicodeDecodeError:
+            _log.warning("name_not_utf8", peer=peer[0])
+            return Refusal(packets.NOT_AUTHORIZED)
+        client = Client(
+            client_id=client_id or self._make_client_id(),
+            username=username,
+            peer=peer,
+            socket=socket,
+            zone=self._zone,
+            keepalive=connect.keepalive,
+            clean_session=connect.clean_session,
+            is_bridge=connect.is_bridge,
+        )
+        answer = await self._questions.authenticate(client, connect.password)
+        self._tell(client, answer)
+        return answer
+
+    def _tell(self, client: Client, answer: Client | Refusal) -> None:
+        now = int(self._clock() * 1000)
+        code = answer.code if isinstance(answer, Refusal) else packets.ACCEPTED
+        if self._events.wants("client.check_authn_complete"):
+            who = client if isinstance(answer, Refusal) else answer
+            self._events.emit(client.client_id, self._bodies.authn_complete(who, code, now))
+        if code != packets.ACCEPTED and self._events.wants("client.connack"):
+            self._events.emit(client.client_id, self._bodies.connack(client, code, now))

@@ -1,0 +1,127 @@
+"""The way of events to MChat: in order for each client, tried again, bounded, counted (contract 4.7)."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+from zlib import crc32
+
+import httpx
+import msgspec
+import structlog
+
+from emqx.laptop.questions import hook_client
+from emqx.settings import EventKind, LaptopSettings
+
+_log = structlog.get_logger(__name__)
+
+_RETRIED = frozenset({429, 503})
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 2.0
+_ATTEMPT_TIMEOUT = 15.0
+
+
+class EventSink:
+    """Sends events as EMQX's HTTP action does.
+
+    429, 503, a broken connection and no answer are tried again until the event is ``event_ttl`` old; any
+    other status but 2xx drops the event. A client's events go one at a time through one lane, in order.
+
+    Args:
+        settings: which kinds, where to, how many, how long.
+        clock: seconds that only grow.
+    """
+
+    def __init__(self, settings: LaptopSettings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._kinds = frozenset(settings.events)
+        self._ttl = settings.event_ttl
+        self._clock = clock
+        self._http = hook_client(settings, settings.event_lanes)
+        depth = settings.event_buffer // settings.event_lanes
+        self._lanes = [_Lane(depth) for _ in range(settings.event_lanes)]
+        self._tasks: list[asyncio.Task[None]] = []
+        self.dropped = 0
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._tasks = [asyncio.create_task(self._run(lane), name="events") for lane in self._lanes]
+
+    async def close(self, patience: float) -> None:
+        """Send what waits for at most ``patience`` seconds, then stop; what is left is dropped."""
+        try:
+            async with asyncio.timeout(patience):
+                for lane in self._lanes:
+                    await lane.idle.wait()
+        except TimeoutError:
+            self.dropped += sum(lane.unsent for lane in self._lanes)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._http.aclose()
+        if self.dropped:
+            _log.warning("events_dropped", count=self.dropped)
+
+    def wants(self, kind: EventKind) -> bool:
+        """Whether events of this kind are sent at all; ask before building one."""
+        return kind in self._kinds
+
+    def emit(self, client_id: str, body: dict[str, Any]) -> None:
+        """Queue an event; never waits. A full lane loses its oldest."""
+        lane = self._lanes[crc32(client_id.encode()) % len(self._lanes)]
+        if lane.append(self._clock(), body):
+            self.dropped += 1
+
+    async def _run(self, lane: "_Lane") -> None:
+        while True:
+            queued_at, body = await lane.take()
+            if not await self._deliver(msgspec.json.encode(body), queued_at + self._ttl):
+                self.dropped += 1
+                _log.warning("event_dropped", kind=body["event"], client_id=body["clientid"])
+
+    async def _deliver(self, content: bytes, deadline: float) -> bool:
+        pause = _FIRST_PAUSE
+        while (left := deadline - self._clock()) > 0:
+            try:
+                async with asyncio.timeout(min(left, _ATTEMPT_TIMEOUT)):
+                    response = await self._http.post("/emqx/events", content=content)
+                if response.is_success:
+                    return True
+                if response.status_code not in _RETRIED:
+                    return False
+            except (httpx.TransportError, TimeoutError) as error:
+                _log.debug("event_not_delivered", error=type(error).__name__)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        return False
+
+
+class _Lane:
+    """A bounded queue whose reader holds one event at a time."""
+
+    def __init__(self, depth: int) -> None:
+        self._waiting: deque[tuple[float, dict[str, Any]]] = deque(maxlen=depth)
+        self._filled = asyncio.Event()
+        self.idle = asyncio.Event()
+        self.idle.set()
+
+    @property
+    def unsent(self) -> int:
+        """Events that were not delivered yet, the one in hand included."""
+        return len(self._waiting) + (not self.idle.is_set())
+
+    def append(self, queued_at: float, body: dict[str, Any]) -> bool:
+        """Add an event; True if the oldest had to go."""
+        full = len(self._waiting) == self._waiting.maxlen
+        self._waiting.append((queued_at, body))
+        self._filled.set()
+        self.idle.clear()
+        return full
+
+    async def take(self) -> tuple[float, dict[str, Any]]:
+        """The next event, once the one before is done with."""
+        if not self._waiting:
+            self.idle.set()
+            self._filled.clear()
+            await self._filled.wait()
+        return self._waiting.popleft()

@@ -1,0 +1,142 @@
+"""Settings of the laptop broker."""
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+EventKind = Literal[
+    "client.connected",
+    "client.disconnected",
+    "client.connack",
+    "client.check_authn_complete",
+    "client.check_authz_complete",
+    "session.subscribed",
+    "session.unsubscribed",
+    "message.publish",
+    "message.dropped",
+]
+
+
+class LaptopSettings(BaseSettings):
+    """The laptop broker, ``mchat laptop``: loopback only, everything is asked of the hooks.
+
+    Raises:
+        ValidationError: a value is none, no hook secret is given, or both it and its file are.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="MCHAT_LAPTOP_", env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
+    )
+
+    tcp_bind: str = Field(
+        "127.0.0.1:1883", description="Loopback address and port of MQTT over TCP; port 0 takes a free one."
+    )
+    ws_bind: str = Field(
+        "127.0.0.1:8083",
+        description="Loopback address and port of MQTT over WebSocket (path /mqtt); port 0 takes a free one.",
+    )
+    hooks_url: str = Field(
+        "http://127.0.0.1:8085",
+        description="Where MChat's hooks are; /emqx/authn, /emqx/authz and /emqx/events are appended.",
+        pattern=r"^https?://",
+    )
+    hook_secret: SecretStr = Field(
+        SecretStr(""),
+        description="Secret that the hooks expect as Bearer token; needed, here or in a file.",
+    )
+    hook_secret_file: Path | None = Field(
+        None, description="File with the hook secret, instead of hook_secret; blanks around it are removed."
+    )
+    zone: str = Field("default", description="Zone of both listeners, as authn is told it.")
+    node: str = Field("laptop@127.0.0.1", description="Name of this broker in events.")
+    authz_body: Literal["mchat", "recorded"] = Field(
+        "mchat",
+        description="Body of an authz question: 'recorded' is that of the recordings, 'mchat' adds "
+        "the client's attributes employee_id, grants_version, credential_id and zone.",
+    )
+    authn_timeout: float = Field(5.0, gt=0, description="Seconds until an authn question counts as failed.")
+    authz_timeout: float = Field(3.0, gt=0, description="Seconds until an authz question counts as failed.")
+    question_pool: int = Field(32, ge=1, description="Connections to the hooks for authn and authz.")
+    events: tuple[EventKind, ...] = Field(
+        (
+            "client.connected",
+            "client.disconnected",
+            "session.subscribed",
+            "session.unsubscribed",
+            "message.publish",
+        ),
+        description="Kinds of events that are sent; the default is what MChat's rules select in EMQX.",
+    )
+    status_filters: tuple[str, ...] = Field(
+        ("mchat/status/+", "+/mchat/status/+"),
+        description="Topic filters whose publishes are sent as message.publish events.",
+    )
+    event_lanes: int = Field(
+        8, ge=1, le=64, description="Events in flight at once; those of one client share a lane, in order."
+    )
+    event_buffer: int = Field(
+        10_000,
+        ge=64,
+        description="Events that wait at most; a full lane drops its oldest, and counts it.",
+    )
+    event_ttl: float = Field(300.0, gt=0, description="Seconds that an event is tried (EMQX: request_ttl).")
+    connect_timeout: float = Field(
+        15.0, gt=0, description="Seconds from the TCP connection to a whole CONNECT packet."
+    )
+    send_timeout: float = Field(15.0, gt=0, description="Seconds that a client may leave data unread.")
+    max_connections: int = Field(10_000, ge=1, description="Connections at once, both listeners together.")
+    max_packet_size: int = Field(1_048_576, ge=256, description="Bytes of a packet behind its fixed header.")
+    max_inflight: int = Field(32, ge=1, le=65_535, description="Unacknowledged messages to one client.")
+    max_queued: int = Field(1_000, ge=1, description="Waiting messages of a session; the oldest is dropped.")
+    max_sessions: int = Field(10_000, ge=1, description="Sessions, online and offline.")
+    max_subscriptions: int = Field(1_000, ge=1, description="Subscriptions of one session.")
+    max_retained: int = Field(100_000, ge=0, description="Topics with a retained message.")
+    max_delayed: int = Field(10_000, ge=0, description="Delayed messages that wait.")
+    session_expiry: float = Field(7_200.0, gt=0, description="Seconds that an offline session is kept.")
+
+    @field_validator("tcp_bind", "ws_bind")
+    @classmethod
+    def _loopback(cls, bind: str) -> str:
+        host, port = split_bind(bind)
+        if host != "localhost" and not ip_address(host).is_loopback:
+            raise ValueError(f"{bind} is not a loopback address: this broker serves 127.0.0.1 or [::1] only")
+        if port > 65_535:
+            raise ValueError(f"{bind} has no port between 0 and 65535")
+        return bind
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> Self:
+        if bool(self.hook_secret.get_secret_value()) == (self.hook_secret_file is not None):
+            raise ValueError("give exactly one of hook_secret and hook_secret_file")
+        return self
+
+    def secret(self) -> str:
+        """The hook secret, from whichever place was given.
+
+        Raises:
+            ValueError: its file cannot be read or is empty.
+        """
+        if self.hook_secret_file is None:
+            return self.hook_secret.get_secret_value()
+        try:
+            secret = self.hook_secret_file.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ValueError(f"hook_secret_file {self.hook_secret_file}: {error.strerror}") from error
+        if not secret:
+            raise ValueError(f"hook_secret_file {self.hook_secret_file} is empty: write the secret into it")
+        return secret
+
+
+def split_bind(bind: str) -> tuple[str, int]:
+    """Host and port of ``host:port`` or ``[v6]:port``.
+
+    Raises:
+        ValueError: it has another form.
+    """
+    host, separator, port = bind.rpartition(":")
+    if not separator or not host or not (port.isascii() and port.isdigit()):
+        raise ValueError(f"{bind} is not host:port, such as 127.0.0.1:1883")
+    return host.removeprefix("[").removesuffix("]"), int(port)

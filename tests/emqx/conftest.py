@@ -1,0 +1,66 @@
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from pydantic_settings import SettingsConfigDict
+
+from emqx.laptop.server import LaptopBroker
+from emqx.settings import LaptopSettings
+from tests.emqx.mchat import FakeMChat, serving
+from tests.emqx.mqtt import Clients, clients_of
+
+SECRET = "hook-secret"
+
+ALL_EVENTS = (
+    "client.connected",
+    "client.disconnected",
+    "client.connack",
+    "client.check_authn_complete",
+    "client.check_authz_complete",
+    "session.subscribed",
+    "session.unsubscribed",
+    "message.publish",
+    "message.dropped",
+)
+
+
+class UntouchedSettings(LaptopSettings):
+    """The settings without what the environment of a developer says."""
+
+    model_config = SettingsConfigDict(env_prefix="MCHAT_TEST_ONLY_", env_file=None)
+
+
+def laptop_settings(url: str, **values: Any) -> LaptopSettings:
+    free = {"tcp_bind": "127.0.0.1:0", "ws_bind": "127.0.0.1:0", "events": ALL_EVENTS}
+    return UntouchedSettings(**{**free, "hooks_url": url, "hook_secret": SECRET, **values})
+
+
+@pytest.fixture
+async def mchat() -> AsyncIterator[FakeMChat]:
+    async with serving(FakeMChat()) as fake:
+        yield fake
+
+
+@pytest.fixture
+async def start(mchat: FakeMChat) -> AsyncIterator[Callable[..., Any]]:
+    """Start a broker with these settings beside the defaults of the tests."""
+    async with AsyncExitStack() as stack:
+
+        async def started(**values: Any) -> tuple[LaptopBroker, Clients]:
+            broker = await stack.enter_async_context(LaptopBroker(laptop_settings(mchat.url, **values)))
+            clients = stack.enter_context(clients_of(broker.tcp_port))
+            return broker, clients
+
+        yield started
+
+
+@pytest.fixture
+async def laptop(start: Callable[..., Any]) -> tuple[LaptopBroker, Clients]:
+    started: tuple[LaptopBroker, Clients] = await start()
+    return started
+
+
+@pytest.fixture
+def clients(laptop: tuple[LaptopBroker, Clients]) -> Clients:
+    return laptop[1]

@@ -39,8 +39,8 @@ async def test_ids_are_compared_by_bytes(database: Database) -> None:
         columns = await connection.execute(
             text(
                 "SELECT table_name, column_name FROM information_schema.columns "
-                "WHERE table_schema = 'public' AND data_type = 'character varying' AND collation_name IS DISTINCT FROM 'C' "
-                "AND table_name <> 'alembic_version'"
+                "WHERE table_schema = 'public' AND data_type = 'character varying' "
+                "AND collation_name IS DISTINCT FROM 'C' AND table_name <> 'alembic_version'"
             )
         )
         assert columns.all() == []

@@ -1,0 +1,84 @@
+"""What the broker told of connections and subscriptions, stored as it came; a fold makes presence of it."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import delete, func, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from directory.schema import presence_event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRow:
+    """An event of the broker (contract, "Events").
+
+    Attributes:
+        received_at: When it came, milliseconds since the epoch; never an order (presence, rule 6).
+        kind: Its name, like `client.connected`.
+        client_id: The client id.
+        username: The user name as sent.
+        employee_id: Who it is, if the event says so.
+        epoch: The broker's `connected_at`; None in events of brokers before 5.8.6.
+        disconnected_at: The broker's time of the end.
+        reason: The broker's word for it.
+        topic: The filter of a subscription.
+        node: The broker's node.
+        peer: The client's address.
+        body: The whole event, JSON.
+        event_id: Its number; given when it is stored.
+    """
+
+    received_at: int
+    kind: str
+    client_id: str
+    username: str = ""
+    employee_id: str | None = None
+    epoch: int | None = None
+    disconnected_at: int | None = None
+    reason: str | None = None
+    topic: str | None = None
+    node: str | None = None
+    peer: str | None = None
+    body: str = "{}"
+    event_id: int = 0
+
+
+async def store(connection: AsyncConnection, rows: Sequence[EventRow]) -> None:
+    """Store events in the order given; the same event twice is two rows, and one transition in the fold.
+
+    Args:
+        connection: From `Database.write()`: it gives nobody rights.
+        rows: The events; their `event_id` is not looked at.
+    """
+    if rows:
+        values = [asdict(row) for row in rows]
+        for value in values:
+            del value["event_id"]
+        await connection.execute(insert(presence_event), values)
+
+
+async def after(connection: AsyncConnection, event_id: int, limit: int = 1_000) -> Sequence[EventRow]:
+    """List the events stored after `event_id`, in the order of their numbers.
+
+    Numbers of two writers may be committed in another order: a reader that keeps its place by them reads
+    a little back again, and takes an event seen twice as one.
+    """
+    rows = await connection.execute(
+        select(presence_event)
+        .where(presence_event.c.event_id > event_id)
+        .order_by(presence_event.c.event_id)
+        .limit(limit)
+    )
+    return [EventRow(**row._mapping) for row in rows]
+
+
+async def count(connection: AsyncConnection) -> int:
+    """Count the events that are kept."""
+    return await connection.scalar(select(func.count()).select_from(presence_event)) or 0
+
+
+async def prune(connection: AsyncConnection, before_ms: int) -> int:
+    """Delete the events that came before `before_ms`, and return their number."""
+    gone = await connection.execute(delete(presence_event).where(presence_event.c.received_at < before_ms))
+    return gone.rowcount

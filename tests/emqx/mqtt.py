@@ -1,9 +1,10 @@
 """paho-mqtt clients for asynchronous tests: each runs its own network thread against a real socket."""
 
 import itertools
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -128,7 +129,8 @@ class MqttClient:
         """Close the socket without a word."""
         sock = self.paho.socket()
         assert sock is not None
-        sock.close()
+        # A close alone waits for paho's thread, which holds the socket in select.
+        cast("socket.socket", sock).shutdown(socket.SHUT_RDWR)
         self.stop()
 
     def stop(self) -> None:

@@ -32,36 +32,42 @@ class LaptopSettings(BaseSettings):
     )
 
     tcp_bind: str = Field(
-        "127.0.0.1:1883", description="Loopback address and port of MQTT over TCP; port 0 takes a free one."
+        default="127.0.0.1:1883",
+        description="Loopback address and port of MQTT over TCP; port 0 takes a free one.",
     )
     ws_bind: str = Field(
-        "127.0.0.1:8083",
+        default="127.0.0.1:8083",
         description="Loopback address and port of MQTT over WebSocket (path /mqtt); port 0 takes a free one.",
     )
     hooks_url: str = Field(
-        "http://127.0.0.1:8085",
+        default="http://127.0.0.1:8085",
         description="Where MChat's hooks are; /emqx/authn, /emqx/authz and /emqx/events are appended.",
         pattern=r"^https?://",
     )
     hook_secret: SecretStr = Field(
-        SecretStr(""),
+        default=SecretStr(""),
         description="Secret that the hooks expect as Bearer token; needed, here or in a file.",
     )
     hook_secret_file: Path | None = Field(
-        None, description="File with the hook secret, instead of hook_secret; blanks around it are removed."
+        default=None,
+        description="File with the hook secret, instead of hook_secret; blanks around it are removed.",
     )
-    zone: str = Field("default", description="Zone of both listeners, as authn is told it.")
-    node: str = Field("laptop@127.0.0.1", description="Name of this broker in events.")
+    zone: str = Field(default="default", description="Zone of both listeners, as authn is told it.")
+    node: str = Field(default="laptop@127.0.0.1", description="Name of this broker in events.")
     authz_body: Literal["mchat", "recorded"] = Field(
-        "mchat",
+        default="mchat",
         description="Body of an authz question: 'recorded' is that of the recordings, 'mchat' adds "
         "the client's attributes employee_id, grants_version, credential_id and zone.",
     )
-    authn_timeout: float = Field(5.0, gt=0, description="Seconds until an authn question counts as failed.")
-    authz_timeout: float = Field(3.0, gt=0, description="Seconds until an authz question counts as failed.")
-    question_pool: int = Field(32, ge=1, description="Connections to the hooks for authn and authz.")
+    authn_timeout: float = Field(
+        default=5.0, gt=0, description="Seconds until an authn question counts as failed."
+    )
+    authz_timeout: float = Field(
+        default=3.0, gt=0, description="Seconds until an authz question counts as failed."
+    )
+    question_pool: int = Field(default=32, ge=1, description="Connections to the hooks for authn and authz.")
     events: tuple[EventKind, ...] = Field(
-        (
+        default=(
             "client.connected",
             "client.disconnected",
             "session.subscribed",
@@ -71,31 +77,48 @@ class LaptopSettings(BaseSettings):
         description="Kinds of events that are sent; the default is what MChat's rules select in EMQX.",
     )
     status_filters: tuple[str, ...] = Field(
-        ("mchat/status/+", "+/mchat/status/+"),
+        default=("mchat/status/+", "+/mchat/status/+"),
         description="Topic filters whose publishes are sent as message.publish events.",
     )
     event_lanes: int = Field(
-        8, ge=1, le=64, description="Events in flight at once; those of one client share a lane, in order."
+        default=8,
+        ge=1,
+        le=64,
+        description="Events in flight at once; those of one client share a lane, in order.",
     )
     event_buffer: int = Field(
-        10_000,
+        default=10_000,
         ge=64,
         description="Events that wait at most; a full lane drops its oldest, and counts it.",
     )
-    event_ttl: float = Field(300.0, gt=0, description="Seconds that an event is tried (EMQX: request_ttl).")
-    connect_timeout: float = Field(
-        15.0, gt=0, description="Seconds from the TCP connection to a whole CONNECT packet."
+    event_ttl: float = Field(
+        default=300.0, gt=0, description="Seconds that an event is tried (EMQX: request_ttl)."
     )
-    send_timeout: float = Field(15.0, gt=0, description="Seconds that a client may leave data unread.")
-    max_connections: int = Field(10_000, ge=1, description="Connections at once, both listeners together.")
-    max_packet_size: int = Field(1_048_576, ge=256, description="Bytes of a packet behind its fixed header.")
-    max_inflight: int = Field(32, ge=1, le=65_535, description="Unacknowledged messages to one client.")
-    max_queued: int = Field(1_000, ge=1, description="Waiting messages of a session; the oldest is dropped.")
-    max_sessions: int = Field(10_000, ge=1, description="Sessions, online and offline.")
-    max_subscriptions: int = Field(1_000, ge=1, description="Subscriptions of one session.")
-    max_retained: int = Field(100_000, ge=0, description="Topics with a retained message.")
-    max_delayed: int = Field(10_000, ge=0, description="Delayed messages that wait.")
-    session_expiry: float = Field(7_200.0, gt=0, description="Seconds that an offline session is kept.")
+    connect_timeout: float = Field(
+        default=15.0, gt=0, description="Seconds from the TCP connection to a whole CONNECT packet."
+    )
+    send_timeout: float = Field(
+        default=15.0, gt=0, description="Seconds that a client may leave data unread."
+    )
+    max_connections: int = Field(
+        default=10_000, ge=1, description="Connections at once, both listeners together."
+    )
+    max_packet_size: int = Field(
+        default=1_048_576, ge=256, description="Bytes of a packet behind its fixed header."
+    )
+    max_inflight: int = Field(
+        default=32, ge=1, le=65_535, description="Unacknowledged messages to one client."
+    )
+    max_queued: int = Field(
+        default=1_000, ge=1, description="Waiting messages of a session; the oldest is dropped."
+    )
+    max_sessions: int = Field(default=10_000, ge=1, description="Sessions, online and offline.")
+    max_subscriptions: int = Field(default=1_000, ge=1, description="Subscriptions of one session.")
+    max_retained: int = Field(default=100_000, ge=0, description="Topics with a retained message.")
+    max_delayed: int = Field(default=10_000, ge=0, description="Delayed messages that wait.")
+    session_expiry: float = Field(
+        default=7_200.0, gt=0, description="Seconds that an offline session is kept."
+    )
 
     @field_validator("tcp_bind", "ws_bind")
     @classmethod

@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from emqx.settings import LaptopSettings, split_bind
+from tests.emqx.conftest import laptop_settings
+
+URL = "http://127.0.0.1:8085"
+
+
+@pytest.mark.parametrize("bind", ["0.0.0.0:1883", "192.168.1.5:1883", "[::]:1883"])
+@pytest.mark.parametrize("setting", ["tcp_bind", "ws_bind"])
+def test_only_loopback(setting: str, bind: str) -> None:
+    with pytest.raises(ValidationError, match=r"is not a loopback address: this broker serves 127\.0\.0\.1"):
+        laptop_settings(URL, **{setting: bind})
+
+
+@pytest.mark.parametrize("bind", ["1883", "127.0.0.1", "127.0.0.1:x", ":1883", "127.0.0.1:70000", "name:1"])
+def test_malformed_bind(bind: str) -> None:
+    with pytest.raises(ValidationError):
+        laptop_settings(URL, tcp_bind=bind)
+
+
+@pytest.mark.parametrize(
+    ("bind", "parts"),
+    [("127.0.0.1:0", ("127.0.0.1", 0)), ("[::1]:1883", ("::1", 1883)), ("localhost:1", ("localhost", 1))],
+)
+def test_bind_forms(bind: str, parts: tuple[str, int]) -> None:
+    assert split_bind(laptop_settings(URL, tcp_bind=bind).tcp_bind) == parts
+
+
+def test_secret_comes_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("s3cret\n", encoding="utf-8")
+    assert laptop_settings(URL, hook_secret="", hook_secret_file=file).secret() == "s3cret"
+
+
+def test_secret_file_is_missing_or_empty(tmp_path: Path) -> None:
+    missing = laptop_settings(URL, hook_secret="", hook_secret_file=tmp_path / "none")
+    with pytest.raises(ValueError, match=r"hook_secret_file .*none: No such file"):
+        missing.secret()
+    (tmp_path / "empty").touch()
+    empty = laptop_settings(URL, hook_secret="", hook_secret_file=tmp_path / "empty")
+    with pytest.raises(ValueError, match="is empty: write the secret into it"):
+        empty.secret()
+
+
+def test_exactly_one_secret(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="exactly one of hook_secret and hook_secret_file"):
+        laptop_settings(URL, hook_secret="")
+    with pytest.raises(ValidationError, match="exactly one of hook_secret and hook_secret_file"):
+        laptop_settings(URL, hook_secret_file=tmp_path / "secret")
+
+
+def test_secret_is_not_shown() -> None:
+    assert "hook-secret" not in repr(laptop_settings(URL))
+
+
+def test_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MCHAT_LAPTOP_TCP_BIND", "127.0.0.1:2883")
+    monkeypatch.setenv("MCHAT_LAPTOP_HOOK_SECRET", "from-env")
+    (tmp_path / ".env").write_text("MCHAT_LAPTOP_ZONE=desk\nMCHAT_OTHER=1\n", encoding="utf-8")
+    settings = LaptopSettings()
+    assert (settings.tcp_bind, settings.zone, settings.secret()) == ("127.0.0.1:2883", "desk", "from-env")
+
+
+def test_every_setting_is_described() -> None:
+    assert all(field.description for field in LaptopSettings.model_fields.values())

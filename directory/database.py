@@ -31,12 +31,12 @@ class Database:
         self.timeout_s = timeout_s
         self.dialect = cast(Dialect, url.get_backend_name())
         self._engine = engine
-        self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._snapshots = (
-            engine
-            if self.dialect == "sqlite"
-            else engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        )
+        self._reads = self._snapshots = engine
+        if self.dialect == "postgresql":
+            self._reads = engine.execution_options(isolation_level="AUTOCOMMIT")
+            self._snapshots = engine.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
         # SQLite has one writer at a time and no queue: without this, writers of one process starve
         # each other by polling, each in a thread of its own.
         self._writer = asyncio.Lock()
@@ -86,7 +86,7 @@ class Database:
             Unavailable: The database does not answer.
         """
         with translated(self.url):
-            async with self._autocommit.connect() as connection:
+            async with self._reads.connect() as connection:
                 yield connection
 
     @asynccontextmanager

@@ -10,18 +10,17 @@ from typing import Final
 
 from acl_service.policy.decision import Decision, Request
 from acl_service.policy.grants import Grants
-from acl_service.policy.index import NEVER, SITUATIONS
+from acl_service.policy.index import NEVER, PUBLISHES, SUBSCRIBES
 from acl_service.policy.rules import Action
 from acl_service.policy.topics import MULTI, SINGLE, TopicError, parse_filter, parse_name, reach
-from acl_service.policy.walk import pick, seek, sweep
+from acl_service.policy.walk import pick, walk
 
 __all__ = ["Decision", "Request", "decide"]
 
-_ALWAYS_SHORT: Final = 16_383
+_SHORT: Final = 16_383
 """So many characters are never more bytes than MQTT can carry."""
 
 _PUBLISH: Final = Action.PUBLISH
-_SUBSCRIBE: Final = Action.SUBSCRIBE
 
 
 def decide(grants: Grants, request: Request, now_ms: int) -> Decision:
@@ -29,92 +28,49 @@ def decide(grants: Grants, request: Request, now_ms: int) -> Decision:
 
     Args:
         grants: of the client that asks.
-        request: what the broker asks; a QoS other than 0, 1, 2 counts as unknown.
+        request: what the broker asks, a publish or a subscribe; a QoS other than 0, 1, 2 counts as unknown.
         now_ms: milliseconds since 1970 (UTC), for rules that begin and end.
     """
-    try:
-        if request.action is _PUBLISH:
-            return _publish(grants, request, now_ms)
-        if request.action is _SUBSCRIBE:
-            return _subscribe(grants, request, now_ms)
-    except TopicError as error:
-        return Decision(False, None, "topic", str(error), grants.program.version)
-    reason = f"action {request.action!r} cannot be asked about: ask about a publish or a subscribe"
-    return Decision(False, None, "default", reason, grants.program.version)
-
-
-def _publish(grants: Grants, request: Request, now_ms: int) -> Decision:
-    name = request.topic
-    if name[:1] == "$":
-        name = reach("publish", name).topic
-    elif SINGLE in name or MULTI in name or _suspect(name):
-        parse_name(name)
-    situation = _situation(request)
-    zone = request.zone
-    levels = name.split("/")
-    best, found = NEVER, None
-    for index in grants.layers:
-        trie = index.publish
-        named = trie.exact.get(name)
-        if named is not None:
-            entry = pick(named, levels, situation, zone, now_ms, best)
-            if entry is not None:
-                best, found = entry.rank, entry
-        if trie.root.best < best:
-            entry = seek(trie.root, levels, grants, situation, zone, now_ms, best)
-            if entry is not None:
-                best, found = entry.rank, entry
-    return grants.program.refusal if found is None else found.decision
-
-
-def _subscribe(grants: Grants, request: Request, now_ms: int) -> Decision:
-    wanted = request.topic
+    topic = request.topic
+    publish = request.action is _PUBLISH
     queue: str | None = None
-    if wanted[:1] == "$":
-        reached = reach("subscribe", wanted)
-        wanted, queue = reached.topic, reached.queue
+    wide = SINGLE in topic or MULTI in topic
+    if wide or topic[:1] == "$" or "\0" in topic or not topic.isascii() or not 0 < len(topic) <= _SHORT:
+        try:
+            if topic[:1] == "$":
+                topic, queue = reach(request.action.value, topic)
+            else:
+                (parse_name if publish else parse_filter)(topic)
+        except TopicError as error:
+            return Decision(False, None, "topic", str(error), grants.program.version)
         if queue is not None and queue not in grants.program.queues:
             return _unlisted(grants, queue)
-    wide = SINGLE in wanted or MULTI in wanted
-    if wide or _suspect(wanted):
-        parse_filter(wanted)
-    situation = _situation(request)
+    qos = request.qos if request.qos in SUBSCRIBES else None
+    situation = PUBLISHES[request.retain][qos] if publish else SUBSCRIBES[qos]
     zone = request.zone
-    levels = wanted.split("/")
+    levels = topic.split("/")
     best, found = NEVER, None
     for index in grants.layers:
-        trie = index.allow
-        named = trie.exact.get(wanted)
+        trie = index.covering
+        named = trie.exact.get(topic) if trie.exact else None
         if named is not None:
             entry = pick(named, levels, situation, zone, now_ms, best)
             if entry is not None:
                 best, found = entry.rank, entry
-        if trie.root.best < best:
-            entry = seek(trie.root, levels, grants, situation, zone, now_ms, best)
+        root = trie.reserved if topic[0] == "$" else trie.root
+        if root.best < best:
+            entry = walk(root, levels, grants, situation, zone, now_ms, best)
             if entry is not None:
                 best, found = entry.rank, entry
-        root = index.deny.root
-        if root.best < best:
-            # What a plain name overlaps is what matches it.
-            walk = sweep if wide else seek
-            entry = walk(root, levels, grants, situation, zone, now_ms, best)
+        if wide:
+            # A deny that covers a filter has been found above, one that only overlaps it has not.
+            root = index.overlapping.start(topic)
+            entry = walk(root, levels, grants, situation, zone, now_ms, best, True)
             if entry is not None:
                 best, found = entry.rank, entry
     if found is None:
         return grants.program.refusal
     return found.decision if queue is None else _through(queue, found.decision)
-
-
-def _situation(request: Request) -> int:
-    try:
-        return SITUATIONS[request.retain][request.qos]
-    except KeyError:
-        return SITUATIONS[request.retain][None]
-
-
-def _suspect(topic: str) -> bool:
-    """Tell whether the text of a topic needs a closer look: empty, long, not ASCII, or with NUL."""
-    return not topic or len(topic) > _ALWAYS_SHORT or not topic.isascii() or "\0" in topic
 
 
 def _unlisted(grants: Grants, queue: str) -> Decision:

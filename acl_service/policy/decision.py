@@ -13,7 +13,7 @@ class Request(msgspec.Struct, frozen=True):
     A msgspec structure because one is made for each question: that costs a tenth of a frozen dataclass.
 
     Attributes:
-        action: `Action.PUBLISH` or `Action.SUBSCRIBE`; any other is denied.
+        action: `Action.PUBLISH` or `Action.SUBSCRIBE`.
         topic: the name or filter as it arrived, prefixes included.
         qos: of the publish, or the requested one.
         retain: whether the publish is retained; means nothing for a subscribe.

@@ -64,14 +64,14 @@ class Program:
 class Grants:
     """What one client may do: who he is, his role's program, and exceptions of his own.
 
-    An id that cannot be a plain level of a topic (empty, with `/ + #` or NUL in it, or beginning with `$`)
+    A value that cannot be a plain level of a topic (empty, with `/ + #` or NUL in it, or beginning with `$`)
     stands for nothing: no placeholder matches it.
 
     Attributes:
         role: of the employee in the directory.
         exceptions: compiled by `Index(rules, program.version, exceptional=True)`; `None` if he has none.
         version: of the change feed that all of it was read at.
-        client_level: the client id, or `None` if it stands for nothing; `employee_level` likewise.
+        client_level: the client id as a level, `None` if it stands for nothing; `employee_level` likewise.
         layers: the indexes that decide: none if the program is closed.
     """
 
@@ -91,9 +91,19 @@ class Grants:
     def __post_init__(self) -> None:
         indexes = () if self.program.closed else (self.exceptions, self.program.index)
         derived = {
+            "groups": _plain(self.groups),
+            "departments": _plain(self.departments),
             "client_level": self.client_id if is_plain(self.client_id) else None,
             "employee_level": self.employee_id if is_plain(self.employee_id) else None,
             "layers": tuple(index for index in indexes if index is not None),
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)
+
+
+def _plain(values: frozenset[str]) -> frozenset[str]:
+    """Leave out what stands for nothing; the same set, not a copy, if nothing has to go."""
+    together = "".join(values)
+    if "" not in values and not any(sign in together for sign in "/+#$\0"):
+        return values
+    return frozenset(filter(is_plain, values))

@@ -4,12 +4,15 @@ An index is compiled once and never changes, so any number of clients and thread
 nothing of a client: placeholders are edges of their own, which a walk follows with the client's values.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from acl_service.policy.decision import Decision
 from acl_service.policy.rules import MAX_PRIORITY, Action, Effect, Placeholder, Rule
 from acl_service.policy.topics import MULTI, SINGLE
+
+Levels = tuple[str | Placeholder, ...]
+Ranked = tuple[int, Rule, Decision]
 
 NEVER: Final = 1 << 62
 """A rank behind that of every rule."""
@@ -18,10 +21,13 @@ _ORDER_BITS: Final = 24
 _QOS: Final[tuple[int | None, ...]] = (0, 1, 2, None)
 _RETAIN: Final[tuple[bool | None, ...]] = (False, True, None)
 
-SITUATIONS: Final[dict[bool | None, dict[int | None, int]]] = {
+PUBLISHES: Final[dict[bool | None, dict[int | None, int]]] = {
     retain: {qos: 1 << (4 * r + q) for q, qos in enumerate(_QOS)} for r, retain in enumerate(_RETAIN)
 }
-"""One bit for each combination of retain and QoS that a request can have, unknown ones included."""
+"""One bit, a situation, for each retain flag and QoS that a publish can have, unknown ones included."""
+
+SUBSCRIBES: Final[dict[int | None, int]] = {qos: 1 << (12 + q) for q, qos in enumerate(_QOS)}
+"""One bit for each QoS that a subscribe can ask for, unknown included."""
 
 
 def rank(rule: Rule, *, exceptional: bool, order: int) -> int:
@@ -35,29 +41,35 @@ def rank(rule: Rule, *, exceptional: bool, order: int) -> int:
     return number << _ORDER_BITS | order
 
 
+_MASKS: Final[dict[int, int]] = {}
+
+
 class Entry:
-    """A rule as it stands in the index.
+    """A rule as it stands in the index, and the next one of the same template.
 
     Attributes:
-        mask: the situations (bits of `SITUATIONS`) in which its conditions on QoS and retain hold.
+        mask: the situations (bits of `PUBLISHES`, `SUBSCRIBES`) that its action, QoS and retain admit.
         guarded: whether it has conditions that are not in the mask.
         decision: what is answered if it wins, built beforehand.
+        next: the entry of the same template with the next higher rank.
     """
 
-    __slots__ = ("decision", "guarded", "mask", "rank", "rule", "wildcards")
+    __slots__ = ("decision", "guarded", "mask", "next", "rank", "rule")
 
-    def __init__(self, rule: Rule, number: int, mask: int, decision: Decision) -> None:
+    def __init__(self, rule: Rule, number: int, decision: Decision) -> None:
         self.rule = rule
         self.rank = number
-        self.mask = mask
+        mask = _mask(rule)
+        # One object for each mask, not one for each rule: so it stays in the processor's cache.
+        self.mask = _MASKS.setdefault(mask, mask)
         self.decision = decision
         self.guarded = rule.only or rule.zone is not None or _timed(rule)
-        self.wildcards = wildcards(rule.template.levels)
+        self.next: Entry | None = None
 
     def holds(self, levels: list[str], zone: str | None, now_ms: int) -> bool:
         """Tell whether the conditions that are not in the mask hold, the topic being spoken to."""
         rule = self.rule
-        if rule.only and (len(levels) != len(rule.template.levels) or wildcards(levels) != self.wildcards):
+        if rule.only and not _same_wildcards(rule.template.levels, levels):
             return False
         if rule.zone not in (None, zone) and (zone is not None or rule.effect is Effect.ALLOW):
             return False
@@ -70,7 +82,7 @@ class Entry:
         known = self.decision
         reason = f"whether {employee_id!a} shares a group or department is not known yet"
         decision = Decision(False, known.rule, known.source, reason, known.policy_version, employee_id)
-        return Entry(self.rule, self.rank, self.mask, decision)
+        return Entry(self.rule, self.rank, decision)
 
 
 class Node:
@@ -78,93 +90,106 @@ class Node:
 
     Attributes:
         best: the lowest rank in this node and everything behind it.
-        here: entries whose template ends in this level, by rank; `None` if there are none.
-        below: entries whose template goes on with `#`, by rank; they speak to this level itself, too.
+        here: the first entry whose template ends in this level.
+        below: the first entry whose template goes on with `#`; it speaks to this level itself, too.
         literals: where each literal level leads.
-        personal: whether a placeholder leads on from here.
+        plus: where `+` leads.
+        personal: where placeholders lead.
     """
 
-    __slots__ = (
-        "below",
-        "best",
-        "client",
-        "department",
-        "employee",
-        "group",
-        "here",
-        "literals",
-        "peer",
-        "personal",
-        "plus",
-    )
+    __slots__ = ("below", "best", "here", "literals", "personal", "plus")
 
     def __init__(self, best: int) -> None:
         self.best = best
-        self.here: list[Entry] | None = None
-        self.below: list[Entry] | None = None
-        self.literals: dict[str, Node] = {}
-        self.personal = False
+        self.here: Entry | None = None
+        self.below: Entry | None = None
+        self.literals = _NO_LITERALS
         self.plus: Node | None = None
+        self.personal: Edges | None = None
+
+    def towards(self, level: str | Placeholder, best: int) -> "Node":
+        """Return the node that a level leads to; made if there is none yet."""
+        if isinstance(level, Placeholder):
+            self.personal = self.personal or Edges()
+            return self.personal.towards(level, best)
+        if level == SINGLE:
+            self.plus = self.plus or Node(best)
+            return self.plus
+        if self.literals is _NO_LITERALS:
+            self.literals = {}
+        node = self.literals.get(level)
+        if node is None:
+            node = self.literals[level] = Node(best)
+        return node
+
+
+class Edges:
+    """Where the placeholders lead on from a node; apart from it, because most nodes have none."""
+
+    __slots__ = ("client", "department", "employee", "group", "peer")
+
+    def __init__(self) -> None:
         self.client: Node | None = None
         self.employee: Node | None = None
         self.group: Node | None = None
         self.department: Node | None = None
         self.peer: Node | None = None
 
-    def towards(self, level: str | Placeholder, best: int) -> "Node":
-        """Return the node that a level leads to; made if there is none yet."""
-        if isinstance(level, str) and level != SINGLE:
-            node = self.literals.get(level)
-            if node is None:
-                node = self.literals[level] = Node(best)
-            return node
-        edge = "plus" if isinstance(level, str) else _EDGES[level]
-        self.personal = self.personal or edge != "plus"
-        found: Node | None = getattr(self, edge)
-        if found is None:
-            found = Node(best)
-            setattr(self, edge, found)
-        return found
+    def towards(self, placeholder: Placeholder, best: int) -> Node:
+        """Return the node that a placeholder leads to; made if there is none yet."""
+        edge = _EDGES[placeholder]
+        node: Node = getattr(self, edge) or Node(best)
+        setattr(self, edge, node)
+        return node
 
 
 class Trie:
-    """The entries for one action (and, for subscribes, one effect).
+    """Entries by the levels of their templates.
+
+    Entries are made as they are put in, in order of rank: so the first to come by is a node's best, and what a
+    decision looks at together lies together in memory, which is half of its time when there are many rules.
 
     Attributes:
-        exact: entries of templates that are plain topic names, by name; empty if they stand in the trie.
-        root: the node before the first level.
+        exact: the first entry of each template that is a plain topic name, by name.
+        root: the node before the first level of topics that do not begin with `$`.
+        reserved: the node before the first level of those that do: no wildcard leads on from it (MQTT 5.0
+            section 4.7.2), and no placeholder, since no value begins with `$`.
     """
 
-    __slots__ = ("exact", "root")
+    __slots__ = ("exact", "reserved", "root")
 
-    def __init__(self, entries: Iterable[Entry], *, hashed: bool) -> None:
-        self.exact: dict[str, list[Entry]] = {}
+    def __init__(self, ranked: Iterable[Ranked], *, hashed: bool) -> None:
+        self.exact: dict[str, Entry] = {}
         self.root = Node(NEVER)
-        # In order of rank: so each list is sorted, and the first entry to come by is a node's best.
-        for entry in sorted(entries, key=lambda each: each.rank):
-            template = entry.rule.template
-            if hashed and not template.wildcards and not template.placeholders:
-                name = template.render({})
-                if name is not None:
-                    self.exact.setdefault(name, []).append(entry)
-                    continue
-            self._insert(entry)
+        self.reserved = Node(NEVER)
+        last: dict[Levels, Entry] = {}
+        for number, rule, decision in ranked:
+            levels = _canonical(rule)
+            if levels in last:
+                entry = last[levels].next = Entry(rule, number, decision)
+            else:
+                plain = [level for level in levels if isinstance(level, str) and level not in (SINGLE, MULTI)]
+                node = self._node(levels, number) if len(plain) < len(levels) or not hashed else None
+                entry = Entry(rule, number, decision)
+                if node is None:
+                    self.exact["/".join(plain)] = entry
+                elif levels[-1] == MULTI:
+                    node.below = entry
+                else:
+                    node.here = entry
+            last[levels] = entry
 
-    def _insert(self, entry: Entry) -> None:
-        levels = entry.rule.template.levels
-        if levels == (SINGLE, MULTI) and not entry.rule.only:
-            # The same names: a name has at least one level. `covers` counts on this shorter form.
-            levels = (MULTI,)
-        node = self.root
-        node.best = min(node.best, entry.rank)
+    def start(self, first: str | Placeholder) -> Node:
+        """Return the root for a topic that begins with the level, or the text, `first`."""
+        return self.reserved if isinstance(first, str) and first[:1] == "$" else self.root
+
+    def _node(self, levels: Levels, number: int) -> Node:
+        node = self.start(levels[0])
+        node.best = min(node.best, number)
         for level in levels:
-            if level == MULTI:
-                node.below = node.below or []
-                node.below.append(entry)
-                return
-            node = node.towards(level, entry.rank)
-        node.here = node.here or []
-        node.here.append(entry)
+            if level != MULTI:
+                node = node.towards(level, number)
+        return node
 
 
 class Index:
@@ -172,38 +197,56 @@ class Index:
 
     Attributes:
         rules: as they were given.
-        publish: allows and denies of publishes.
-        allow: allows of subscribes.
-        deny: denies of subscribes, all in the trie, because wide requests are swept against them.
+        covering: all of them, to look up what covers a topic.
+        overlapping: the denies of subscribes once more, to look up what overlaps a filter; none hashed.
     """
 
-    __slots__ = ("allow", "deny", "publish", "rules")
+    __slots__ = ("covering", "overlapping", "rules")
 
     def __init__(self, rules: Iterable[Rule], policy_version: int | None, *, exceptional: bool) -> None:
         self.rules = tuple(rules)
         if len(self.rules) >= 1 << _ORDER_BITS:
             raise ValueError(f"{len(self.rules)} rules: an index holds fewer than {1 << _ORDER_BITS}")
-        publish: list[Entry] = []
-        allow: list[Entry] = []
-        deny: list[Entry] = []
-        for order, rule in enumerate(self.rules):
-            allowed = rule.effect is Effect.ALLOW
-            decision = Decision(allowed, rule, rule.source, rule.reason, policy_version)
-            number = rank(rule, exceptional=exceptional, order=order)
-            if rule.action.includes(Action.PUBLISH):
-                publish.append(Entry(rule, number, _mask(rule, Action.PUBLISH), decision))
-            if rule.action.includes(Action.SUBSCRIBE):
-                entry = Entry(rule, number, _mask(rule, Action.SUBSCRIBE), decision)
-                (allow if allowed else deny).append(entry)
-        self.publish = Trie(publish, hashed=True)
-        self.allow = Trie(allow, hashed=True)
-        self.deny = Trie(deny, hashed=False)
+        ranked = sorted(
+            (
+                (
+                    rank(rule, exceptional=exceptional, order=order),
+                    rule,
+                    Decision(rule.effect is Effect.ALLOW, rule, rule.source, rule.reason, policy_version),
+                )
+                for order, rule in enumerate(self.rules)
+            ),
+            key=lambda each: each[0],
+        )
+        self.covering = Trie(ranked, hashed=True)
+        self.overlapping = Trie((each for each in ranked if _bars_subscribes(each[1])), hashed=False)
 
 
-def wildcards(levels: Iterable[str | Placeholder]) -> tuple[tuple[int, str], ...]:
-    """List the wildcards of a filter with their places."""
-    return tuple((at, level) for at, level in enumerate(levels) if level in (SINGLE, MULTI))
+def _bars_subscribes(rule: Rule) -> bool:
+    return rule.effect is Effect.DENY and rule.action.includes(Action.SUBSCRIBE)
 
+
+def _canonical(rule: Rule) -> Levels:
+    """Return a template's levels, `#` for `+/#`: the same names, since each has at least one level.
+
+    Only so does a requested `#` find what covers it. A rule for that very filter keeps it as it is written.
+    """
+    levels = rule.template.levels
+    return (MULTI,) if levels == (SINGLE, MULTI) and not rule.only else levels
+
+
+def _same_wildcards(template: Sequence[str | Placeholder], levels: Sequence[str]) -> bool:
+    """Tell whether a filter has the wildcards of a template, and no others, in the same places."""
+    return len(template) == len(levels) and all(
+        wanted == level or not (wanted in _WILD or level in _WILD)
+        for wanted, level in zip(template, levels, strict=True)
+    )
+
+
+_WILD: Final = (SINGLE, MULTI)
+
+_NO_LITERALS: Final[dict[str, Node]] = {}
+"""Shared by all nodes without literals, never written to: most nodes are leaves."""
 
 _EDGES: Final = {
     Placeholder.CLIENT_ID: "client",
@@ -218,13 +261,16 @@ def _timed(rule: Rule) -> bool:
     return rule.valid_from_ms is not None or rule.valid_until_ms is not None
 
 
-def _mask(rule: Rule, action: Action) -> int:
-    return sum(
-        SITUATIONS[retain][qos]
-        for retain in _RETAIN
-        for qos in _QOS
-        if _qos_holds(rule, qos) and (action is Action.SUBSCRIBE or _retain_holds(rule, retain))
-    )
+def _mask(rule: Rule) -> int:
+    mask = 0
+    for qos in _QOS:
+        if not _qos_holds(rule, qos):
+            continue
+        if rule.action.includes(Action.SUBSCRIBE):
+            mask |= SUBSCRIBES[qos]
+        if rule.action.includes(Action.PUBLISH):
+            mask |= sum(PUBLISHES[retain][qos] for retain in _RETAIN if _retain_holds(rule, retain))
+    return mask
 
 
 def _qos_holds(rule: Rule, qos: int | None) -> bool:

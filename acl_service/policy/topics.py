@@ -6,8 +6,7 @@ filters overlap (intersection). All three know that a filter which begins with a
 that begin with `$` (section 4.7.2), that `a/#` matches `a` itself, and that a level may be empty.
 """
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 SINGLE: Final = "+"
 MULTI: Final = "#"
@@ -22,8 +21,7 @@ class TopicError(ValueError):
     """A text that is no topic name or topic filter; the message names the text and says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(NamedTuple):
     """What a request from the broker reaches once its prefixes are taken off.
 
     Attributes:
@@ -58,9 +56,16 @@ def parse_filter(filter: str) -> tuple[str, ...]:  # noqa: A002 - MQTT's own wor
     """
     _check_text(filter)
     levels = tuple(filter.split("/"))
-    if SINGLE in filter or MULTI in filter:
-        _check_wildcards(filter, levels)
-    return levels
+    if filter.count(SINGLE) == levels.count(SINGLE) and filter.count(MULTI) == (levels[-1] == MULTI):
+        return levels
+    if MULTI in levels[:-1]:
+        raise TopicError(f"topic filter {_shown(filter)}: # must be the last level")
+    mixed = next(
+        level for level in levels if level not in (SINGLE, MULTI) and (SINGLE in level or MULTI in level)
+    )
+    raise TopicError(
+        f"topic filter {_shown(filter)}: a wildcard must be alone in its level, not in {mixed!a}"
+    )
 
 
 def matches(name: str, filter: str) -> bool:  # noqa: A002 - MQTT's own word for it
@@ -188,18 +193,6 @@ def _check_text(text: str) -> None:
         raise TopicError(f"topic {_shown(text)} has a lone surrogate in it: it is not UTF-8") from None
     if size > MAX_BYTES:
         raise TopicError(f"topic {_shown(text)} is {size} bytes long: MQTT carries at most {MAX_BYTES}")
-
-
-def _check_wildcards(text: str, levels: tuple[str, ...]) -> None:
-    last = len(levels) - 1
-    for at, level in enumerate(levels):
-        if level == MULTI:
-            if at != last:
-                raise TopicError(f"topic filter {_shown(text)}: # must be the last level")
-        elif level != SINGLE and (SINGLE in level or MULTI in level):
-            raise TopicError(
-                f"topic filter {_shown(text)}: a wildcard must be alone in its level, not {level!a}"
-            )
 
 
 def _shown(text: str) -> str:

@@ -1,4 +1,5 @@
-from collections.abc import AsyncIterator, Callable
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -9,6 +10,7 @@ from emqx.laptop.server import LaptopBroker
 from emqx.settings import LaptopSettings
 from tests.emqx.mchat import FakeMChat, serving
 from tests.emqx.mqtt import Clients, clients_of
+from tests.emqx.raw import RawClients
 
 SECRET = "hook-secret"
 
@@ -62,5 +64,20 @@ async def laptop(start: Callable[..., Any]) -> tuple[LaptopBroker, Clients]:
 
 
 @pytest.fixture
+async def bare(laptop: tuple[LaptopBroker, Clients]) -> AsyncIterator[RawClients]:
+    made = RawClients(laptop[0].tcp_port)
+    yield made
+    await made.stop()
+
+
+@pytest.fixture
 def clients(laptop: tuple[LaptopBroker, Clients]) -> Clients:
     return laptop[1]
+
+
+@pytest.fixture
+def free_port() -> Iterator[int]:
+    """A port of this machine that nobody listens on while the test runs."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        yield unused.getsockname()[1]

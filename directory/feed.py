@@ -75,6 +75,9 @@ class Feed:
         poll_s: Seconds between two looks on SQLite.
         proof_s: Seconds between two proofs on PostgreSQL, where changes are told.
         timeout_s: Seconds after which a connection that does not answer is given up.
+
+    Attributes:
+        reads: Reads of the newest version sent so far, those that nobody waited for too.
     """
 
     def __init__(
@@ -95,6 +98,7 @@ class Feed:
         self._on_change = on_change
         self._clock = clock
         self._patience_s = timeout_s / 2
+        self.reads = 0
         self._version = 0
         self._proved_at = float("-inf")
         self._connected = False
@@ -225,6 +229,7 @@ class Feed:
                 return
 
     async def _read(self) -> None:
+        self.reads += 1
         sent = self._clock()
         version, pruned = await self._source.position()
         if version != self._version:

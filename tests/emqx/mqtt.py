@@ -3,7 +3,7 @@
 import itertools
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Literal, NamedTuple, cast
 
 import paho.mqtt.client as paho
@@ -127,13 +127,13 @@ class MqttClient:
 
     def cut(self) -> None:
         """Close the socket without a word."""
-        sock = self.paho.socket()
-        assert sock is not None
-        # A close alone waits for paho's thread, which holds the socket in select.
-        cast("socket.socket", sock).shutdown(socket.SHUT_RDWR)
         self.stop()
 
     def stop(self) -> None:
+        if (sock := self.paho.socket()) is not None:
+            # A close alone would wait for paho's thread, which holds the socket in select.
+            with suppress(OSError):
+                cast("socket.socket", sock).shutdown(socket.SHUT_RDWR)
         self.paho.loop_stop()
         if (sock := self.paho.socket()) is not None:
             sock.close()

@@ -1,0 +1,210 @@
+"""``POST /emqx/authn``: who is connecting, and what the session may do without asking (emqx-contract section 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import msgspec
+
+from acl_service.errors import MalformedBody, Overloaded
+from acl_service.freshness import Freshness
+from acl_service.hooks.hook_secrets import HookSecrets
+from acl_service.hooks.tally import Tally
+from acl_service.hooks.wire import (
+    DENY,
+    AclEntry,
+    AuthnAnswer,
+    AuthnQuestion,
+    Receive,
+    Scope,
+    Send,
+    answer,
+    decode_authn,
+    encode_answer,
+    read_body,
+    unknown,
+)
+from acl_service.identity.authenticator import Authenticator, Claim, Identified, PasswordMemo
+from acl_service.identity.names import refuse_client_id
+from acl_service.memory import LOOK_UPS, Memory
+from acl_service.policy.connect import connect_rules
+from acl_service.principals import Client
+from acl_service.sessions import SessionWriter
+from acl_service.verdict import (
+    BLOCKED_CLIENT,
+    CREDENTIAL_ENDED,
+    FAULTY_RULES,
+    FOREIGN_CLIENT,
+    NO_POLICY,
+    UNKNOWN_CLIENT,
+    Refusal,
+)
+from directory.sessions import SessionRow
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A client that may come in, and what it is told."""
+
+    client: Client
+    identified: Identified
+    expire_at: int | None
+
+    allowed = True
+
+
+class Authn:
+    """The authenticator.
+
+    Args:
+        memory: people, client ids and the policy.
+        freshness: how true memory is.
+        authenticator: who somebody is.
+        sessions: where answered connects are written behind.
+        secrets: who may ask.
+        tally: what is counted.
+        now_ms: wall clock, milliseconds since the epoch.
+        connect_rules: whether the answer carries the rights that do not change during a session (decision 2).
+    """
+
+    def __init__(
+        self,
+        memory: Memory,
+        freshness: Freshness,
+        authenticator: Authenticator,
+        sessions: SessionWriter,
+        secrets: HookSecrets,
+        tally: Tally,
+        now_ms: Callable[[], int],
+        *,
+        connect_rules: bool = True,
+    ) -> None:
+        self._memory = memory
+        self._freshness = freshness
+        self._authenticator = authenticator
+        self._sessions = sessions
+        self._secrets = secrets
+        self._tally = tally
+        self._now_ms = now_ms
+        self._connect_rules = connect_rules
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one question; always 200 with a result (decision 1)."""
+        if not self._secrets.accept(scope["headers"]):
+            self._tally.deny("authn", "secret", "the hook secret is missing or wrong")
+            await answer(send, DENY)
+            return
+        try:
+            question = decode_authn(await read_body(receive))
+        except (MalformedBody, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            self._tally.deny("authn", "body", str(error))
+            await answer(send, DENY)
+            return
+        try:
+            verdict = await self._verdict(question)
+            body = DENY if isinstance(verdict, Refusal) else self._admit(verdict, question)
+        except Exception as error:  # an internal fault is a deny, never a 500 (decision 1)
+            verdict, body = Refusal("fault", f"{type(error).__name__}: {error}"), DENY
+        if isinstance(verdict, Refusal):
+            self._tally.deny(
+                "authn",
+                verdict.kind,
+                verdict.reason,
+                client_id=question.clientid,
+                username=question.username,
+                peer=question.peerhost,
+            )
+        else:
+            self._tally.allowed["authn"] += 1
+        await answer(send, body)
+
+    async def _verdict(self, question: AuthnQuestion) -> Admitted | Refusal:
+        fault = refuse_client_id(question.clientid)
+        if fault is not None:
+            return Refusal("client_id", fault)
+        claim = self._authenticator.claim(question.username, question.password, question.peerhost)
+        if isinstance(claim, Refusal):
+            return claim
+        return await self._freshness.settle(partial(self._judge, question, claim, {}))
+
+    async def _judge(
+        self, question: AuthnQuestion, claim: Claim, verified: PasswordMemo
+    ) -> Admitted | Refusal:
+        """Judge by memory, looking up what it lacks: the person and the client id in one snapshot."""
+        memory = self._memory
+        for _ in range(LOOK_UPS):
+            client, person = memory.bound(question.clientid), memory.person(claim.employee_id)
+            if client is not None and (person is not None or memory.absent(claim.employee_id)):
+                break
+            await memory.look_up((claim.employee_id,), (question.clientid,))
+        else:
+            raise Overloaded(f"the rows of {question.clientid!r} change faster than they can be read")
+        identified = await self._authenticator.identify(claim, person, verified)
+        if isinstance(identified, Refusal):
+            return identified
+        refusal = _refuse(client, identified)
+        if refusal is not None:
+            return refusal
+        expires = identified.credential.expires_at
+        expire_at = None if expires is None else expires // 1000
+        if expire_at is not None and expire_at <= self._now_ms() // 1000:
+            # EMQX refuses a log-in whose end is not ahead (contract fact 6): say so ourselves.
+            return CREDENTIAL_ENDED
+        return Admitted(client, identified, expire_at)
+
+    def _admit(self, admitted: Admitted, question: AuthnQuestion) -> bytes:
+        client, credential = admitted.client, admitted.identified.credential
+        person = admitted.identified.person
+        zone = "" if unknown(question.zone) else question.zone
+        version = self._memory.grants_version(client)
+        now_ms = self._now_ms()
+        self._sessions.put(
+            SessionRow(
+                client_id=client.client_id,
+                employee_id=person.employee_id,
+                credential_id=credential.credential_id,
+                grants_version=version,
+                peer=question.peerhost,
+                zone=zone,
+                expires_at=credential.expires_at,
+                updated_at=now_ms,
+            )
+        )
+        acl: tuple[AclEntry, ...] = ()
+        if self._connect_rules and client.grants is not None:
+            acl = tuple(
+                AclEntry(rule.permission, rule.action, rule.topic, rule.qos, rule.retain)
+                for rule in connect_rules(client.grants, zone or None, now_ms)
+            )
+        return encode_answer(
+            AuthnAnswer(
+                result="allow",
+                is_superuser=False,
+                client_attrs={
+                    "employee_id": person.employee_id,
+                    "role": person.role,
+                    "grants_version": str(version),
+                    "credential_id": credential.credential_id,
+                    "zone": zone,
+                },
+                expire_at=msgspec.UNSET if admitted.expire_at is None else admitted.expire_at,
+                acl=acl or msgspec.UNSET,
+            )
+        )
+
+
+def _refuse(client: Client, identified: Identified) -> Refusal | None:
+    """Whether this person may use this client id (decision 9)."""
+    if client.owner is None:
+        return UNKNOWN_CLIENT
+    if client.owner.employee_id != identified.person.employee_id:
+        return FOREIGN_CLIENT
+    if client.blocked:
+        return BLOCKED_CLIENT
+    if client.grants is None:
+        return NO_POLICY
+    if client.faulty or identified.person.faulty:
+        return FAULTY_RULES
+    return None

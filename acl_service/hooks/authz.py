@@ -1,0 +1,182 @@
+"""``POST /emqx/authz``: may this client publish or subscribe (emqx-contract section 2).
+
+In steady state an allow is one look into memory and one decision: no query, no lock, no formatted log line.
+A deny is confirmed by one read that all waiting denies share (decision 6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import msgspec
+
+from acl_service.errors import MalformedBody, Overloaded
+from acl_service.freshness import Freshness
+from acl_service.hooks.hook_secrets import HookSecrets
+from acl_service.hooks.tally import Tally
+from acl_service.hooks.wire import (
+    ALLOW,
+    DENY,
+    AuthzQuestion,
+    Receive,
+    Scope,
+    Send,
+    answer,
+    decode_authz,
+    qos_of,
+    read_body,
+    retain_of,
+    unknown,
+)
+from acl_service.identity.authenticator import ended
+from acl_service.identity.names import refuse_client_id
+from acl_service.memory import LOOK_UPS, Memory
+from acl_service.policy.decide import Decision, Request, decide
+from acl_service.policy.rules import Action
+from acl_service.principals import Client
+from acl_service.verdict import (
+    BLOCKED_CLIENT,
+    CREDENTIAL_ENDED,
+    FAULTY_RULES,
+    FOREIGN_CLIENT,
+    INACTIVE,
+    NO_POLICY,
+    UNKNOWN_CLIENT,
+    Refusal,
+)
+
+_ACTIONS = {"publish": Action.PUBLISH, "subscribe": Action.SUBSCRIBE}
+
+
+class _Lookup:
+    """Not an answer yet: these names must be looked up first."""
+
+    __slots__ = ("clients", "people")
+
+    allowed = False
+
+    def __init__(self, people: Sequence[str] = (), clients: Sequence[str] = ()) -> None:
+        self.people = people
+        self.clients = clients
+
+
+class Authz:
+    """The authorizer.
+
+    Args:
+        memory: people, client ids and the policy.
+        freshness: how true memory is.
+        secrets: who may ask.
+        tally: what is counted.
+        now_ms: wall clock, milliseconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        memory: Memory,
+        freshness: Freshness,
+        secrets: HookSecrets,
+        tally: Tally,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._memory = memory
+        self._freshness = freshness
+        self._secrets = secrets
+        self._tally = tally
+        self._now_ms = now_ms
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one question; always 200 with a result (decision 1)."""
+        if not self._secrets.accept(scope["headers"]):
+            self._tally.deny("authz", "secret", "the hook secret is missing or wrong")
+            await answer(send, DENY)
+            return
+        try:
+            question = decode_authz(await read_body(receive))
+        except (MalformedBody, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            self._tally.deny("authz", "body", str(error))
+            await answer(send, DENY)
+            return
+        try:
+            first = self._judge(question)
+            if first.allowed and self._freshness.fresh():
+                self._tally.allowed["authz"] += 1
+                await answer(send, ALLOW)
+                return
+            verdict = await self._freshness.settle(partial(self._settled, question))
+        except Exception as error:  # an internal fault is a deny, never a 500 (decision 1)
+            verdict = Refusal("fault", f"{type(error).__name__}: {error}")
+        if verdict.allowed:
+            self._tally.allowed["authz"] += 1
+            await answer(send, ALLOW)
+            return
+        self._tally.deny(
+            "authz",
+            verdict.kind if isinstance(verdict, Refusal) else "policy",
+            verdict.reason,
+            client_id=question.clientid,
+            action=question.action,
+            topic=question.topic,
+        )
+        await answer(send, DENY)
+
+    def _judge(self, question: AuthzQuestion) -> Decision | Refusal | _Lookup:
+        """Decide from memory, now, without waiting for anything."""
+        client = self._memory.bound(question.clientid)
+        if client is None:
+            fault = refuse_client_id(question.clientid)
+            if fault is not None:
+                return Refusal("client_id", fault)
+            return _Lookup((), (question.clientid,))
+        refusal = self._refuse(client, question)
+        if refusal is not None:
+            return refusal
+        action = _ACTIONS.get(question.action)
+        if action is None:
+            return Refusal("body", f"the action {question.action!r} is neither publish nor subscribe")
+        zone = question.zone
+        request = Request(
+            action,
+            question.topic,
+            qos_of(question.qos),
+            retain_of(question.retain),
+            None if not zone or unknown(zone) else zone,
+        )
+        assert client.grants is not None  # noqa: S101 - _refuse has seen it
+        decision = decide(client.grants, request, self._now_ms())
+        if decision.missing is not None:
+            return _Lookup((decision.missing,), ())
+        return decision
+
+    def _refuse(self, client: Client, question: AuthzQuestion) -> Refusal | None:
+        """What stands before the policy: whose the client id is, and whether he still may anything."""
+        owner, person = client.owner, client.person
+        if owner is None or person is None:
+            return UNKNOWN_CLIENT
+        if client.blocked:
+            return BLOCKED_CLIENT
+        claimed = question.employee_id
+        if claimed and claimed != owner.employee_id and not unknown(claimed):
+            return FOREIGN_CLIENT
+        if not person.active:
+            return INACTIVE
+        if client.grants is None:
+            return NO_POLICY
+        if client.faulty or person.faulty:
+            return FAULTY_RULES
+        credential_id = question.credential_id
+        if credential_id and not unknown(credential_id):
+            credential = person.credentials.get(credential_id)
+            if credential is None or ended(credential, self._now_ms()):
+                return CREDENTIAL_ENDED
+        return None
+
+    async def _settled(self, question: AuthzQuestion) -> Decision | Refusal:
+        """Decide from memory, looking up what it lacks."""
+        for _ in range(LOOK_UPS):
+            verdict = self._judge(question)
+            if not isinstance(verdict, _Lookup):
+                return verdict
+            await self._memory.look_up(verdict.people, verdict.clients)
+        raise Overloaded(f"the rows of {question.clientid!r} change faster than they can be read")

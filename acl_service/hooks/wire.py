@@ -1,0 +1,149 @@
+"""What EMQX sends to the three hooks and what it accepts back (emqx-contract sections 1, 2 and 4).
+
+Every value of a question is a JSON string (contract fact 3). A placeholder that the broker's version
+does not know arrives as the literal text ``${…}`` and counts as unknown (decision 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import msgspec
+
+from acl_service.errors import MalformedBody
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+BODY_LIMIT = 64 * 1024
+"""Bytes of a hook's body; a longer one is refused before it is parsed."""
+
+
+class AuthnQuestion(msgspec.Struct, frozen=True):
+    """Body of ``POST /emqx/authn`` (contract 1.2, recorded with these keys)."""
+
+    clientid: str
+    username: str = ""
+    password: str = ""
+    peerhost: str = ""
+    zone: str = ""
+    cert_common_name: str = ""
+    cert_subject: str = ""
+
+
+class AuthzQuestion(msgspec.Struct, frozen=True):
+    """Body of ``POST /emqx/authz`` (contract 2.2; the four last keys are ``client_attrs`` of the session)."""
+
+    clientid: str
+    topic: str
+    action: str
+    username: str = ""
+    qos: str = ""
+    retain: str = ""
+    employee_id: str = ""
+    grants_version: str = ""
+    credential_id: str = ""
+    zone: str = ""
+
+
+class AclEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One rule of the answer's ``acl`` (contract 1.5)."""
+
+    permission: str
+    action: str
+    topic: str
+    qos: tuple[int, ...] | None = None
+    retain: bool | None = None
+
+
+class AuthnAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The allow of contract 1.4.
+
+    ``expire_at`` is Unix seconds, and left out when there is none: null refuses the log-in.
+    """
+
+    result: str
+    is_superuser: bool | msgspec.UnsetType = msgspec.UNSET
+    client_attrs: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+    expire_at: int | msgspec.UnsetType = msgspec.UNSET
+    acl: tuple[AclEntry, ...] | msgspec.UnsetType = msgspec.UNSET
+
+
+DENY = b'{"result":"deny"}'
+ALLOW = b'{"result":"allow"}'
+
+decode_authn = msgspec.json.Decoder(AuthnQuestion).decode
+decode_authz = msgspec.json.Decoder(AuthzQuestion).decode
+encode_answer = msgspec.json.Encoder().encode
+
+_JSON_HEADERS = [(b"content-type", b"application/json")]
+
+
+def unknown(value: str) -> bool:
+    """Whether a field is a placeholder that the broker left unrendered."""
+    return value.startswith("${")
+
+
+def qos_of(value: str) -> int | None:
+    """The QoS of a question: ``"0"``, ``"1"`` or ``"2"``; anything else is unknown (decision 4)."""
+    return _QOS.get(value)
+
+
+def retain_of(value: str) -> bool | None:
+    """The retain flag of a question: ``"true"`` or ``"false"``; anything else is unknown (decision 4)."""
+    return _RETAIN.get(value)
+
+
+_QOS = {"0": 0, "1": 1, "2": 2}
+_RETAIN = {"true": True, "false": False}
+
+
+async def read_body(receive: Receive, limit: int = BODY_LIMIT) -> bytes:
+    """The request's whole body.
+
+    Raises:
+        MalformedBody: the body is longer than ``limit`` bytes, or the caller went away before its end.
+    """
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False):
+        if message["type"] != "http.request":
+            raise MalformedBody("the caller closed the connection before the body was complete")
+        if len(body) > limit:
+            raise MalformedBody(f"the body has {len(body)} bytes; at most {limit} are read")
+        return body
+    parts = [body]
+    size = len(body)
+    while size <= limit:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise MalformedBody("the caller closed the connection before the body was complete")
+        part: bytes = message.get("body", b"")
+        parts.append(part)
+        size += len(part)
+        if not message.get("more_body", False):
+            break
+    if size > limit:
+        raise MalformedBody(f"the body has more than {limit} bytes; no more are read")
+    return b"".join(parts)
+
+
+async def answer(send: Send, body: bytes, status: int = 200) -> None:
+    """Send a JSON answer; ``Content-Type`` is there because authn ignores a 200 without it (fact 4)."""
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [*_JSON_HEADERS, (b"content-length", b"%d" % len(body))],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})
+
+
+async def answer_empty(send: Send, status: int) -> None:
+    """Send a status without a body (events: 204, 401, 400, 503)."""
+    headers = [] if status == 204 else [(b"content-length", b"0")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})

@@ -1,0 +1,255 @@
+"""The access service put together: what hooks, worker and admin API share in one process.
+
+Built by mchat's composition roots; tests build it too, on a database of their own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from secrets import token_bytes
+
+import structlog
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from acl_service.admin.access import Guard
+from acl_service.admin.login import LogIn
+from acl_service.admin.routes import admin_routes, mounted
+from acl_service.admin.tokens import TokenMint
+from acl_service.freshness import Freshness
+from acl_service.group_commit import GroupCommit
+from acl_service.health import Check, Ready, live
+from acl_service.hooks.authn import Authn
+from acl_service.hooks.authz import Authz
+from acl_service.hooks.events import Events
+from acl_service.hooks.front import Front
+from acl_service.hooks.hook_secrets import HookSecrets
+from acl_service.hooks.tally import Tally, TallyCollector
+from acl_service.identity.authenticator import Authenticator
+from acl_service.identity.lockout import Lockout, LockoutLimits
+from acl_service.identity.passwords import PasswordPool
+from acl_service.memory import Memory, MemoryBounds
+from acl_service.sessions import SessionWriter
+from acl_service.settings import AccessSettings
+from directory import events, sessions
+from directory.database import Database
+from directory.events import EventRow
+from directory.feed import Feed
+from directory.sessions import SessionRow
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class AccessService:
+    """One process's share of the access service, running.
+
+    Attributes:
+        database: the directory.
+        feed: tells memory what changed.
+        memory: people, client ids, the policy.
+        freshness: how true memory is.
+        authenticator: who somebody is.
+        pool: where passwords are hashed.
+        tally: what is counted.
+        settings: as read at the start.
+    """
+
+    settings: AccessSettings
+    database: Database
+    feed: Feed
+    memory: Memory
+    freshness: Freshness
+    authenticator: Authenticator
+    pool: PasswordPool
+    tally: Tally
+    registry: CollectorRegistry
+    clock: Callable[[], float]
+    now_ms: Callable[[], int]
+
+    @classmethod
+    @asynccontextmanager
+    async def running(
+        cls,
+        database: Database,
+        settings: AccessSettings,
+        *,
+        feed_stale_s: float = 2.0,
+        feed_poll_s: float = 0.025,
+        clock: Callable[[], float] = time.monotonic,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> AsyncIterator[AccessService]:
+        """Start the feed and the memory behind it; stop them when the block ends.
+
+        Args:
+            database: open and of this program's schema.
+            settings: of the service.
+            feed_stale_s: MCHAT_FEED_STALE.
+            feed_poll_s: how often SQLite is looked at.
+            clock: monotonic seconds.
+            now_ms: wall clock, milliseconds since the epoch.
+        """
+        memory = Memory(
+            database,
+            service=settings.service,
+            presence_public=settings.presence_public,
+            bounds=MemoryBounds(settings.memory_people, settings.memory_clients),
+        )
+        feed = Feed(database, on_change=memory.apply, clock=clock, poll_s=feed_poll_s)
+        freshness = Freshness(feed, clock, stale_s=feed_stale_s, grace_s=settings.outage_grace)
+        pool = PasswordPool(settings.password_threads, settings.password_waiting)
+        limits = LockoutLimits(
+            pair=settings.lockout_pair, peer=settings.lockout_peer, locked_s=settings.lockout_seconds
+        )
+        lockout = Lockout(limits, settings.trusted_peer_values())
+        authenticator = Authenticator(pool, lockout, service=settings.service, clock=clock, now_ms=now_ms)
+        tally = Tally(clock)
+        service = cls(
+            settings=settings,
+            database=database,
+            feed=feed,
+            memory=memory,
+            freshness=freshness,
+            authenticator=authenticator,
+            pool=pool,
+            tally=tally,
+            registry=CollectorRegistry(auto_describe=False),
+            clock=clock,
+            now_ms=now_ms,
+        )
+        service.registry.register(TallyCollector(tally, service._gauges()))
+        await feed.start()
+        memory.apply(feed.version, None)
+        try:
+            yield service
+        finally:
+            await feed.stop()
+            await memory.close()
+            pool.close()
+
+    def _gauges(self) -> dict[str, tuple[str, Callable[[], float]]]:
+        def entries(kind: str) -> Callable[[], float]:
+            return lambda: self.memory.sizes[kind]
+
+        return {
+            "mchat_feed_version": ("Newest change applied", lambda: self.feed.version),
+            "mchat_feed_age_seconds": (
+                "Seconds since the change feed last proved that it lives",
+                lambda: self.clock() - self.feed.proved_at,
+            ),
+            "mchat_feed_reads": ("Reads of the newest version", lambda: self.feed.reads),
+            "mchat_confirmations": (
+                "Answers that waited for such a read",
+                lambda: self.freshness.confirmations,
+            ),
+            "mchat_confirmation_failures": (
+                "Answers that waited for one in vain",
+                lambda: self.freshness.failures,
+            ),
+            "mchat_snapshots": ("Snapshots read to fill the memory", lambda: self.memory.rounds),
+            "mchat_passwords_pending": ("Passwords being hashed or waiting", lambda: self.pool.pending),
+            **{
+                f"mchat_memory_{kind}": (f"Entries of {kind.replace('_', ' ')} in memory", entries(kind))
+                for kind in self.memory.sizes
+            },
+        }
+
+    @asynccontextmanager
+    async def hooks(self) -> AsyncIterator[ASGIApp]:
+        """The application of the hooks' listener; what it still has to write is written when the block ends.
+
+        Raises:
+            ConfigurationError: there is no usable hook secret.
+        """
+        secrets = HookSecrets(self.settings.hook_secret_values())
+        session_writer = SessionWriter(self._write_sessions)
+        store = GroupCommit(self._write_events)
+        authn = Authn(
+            self.memory,
+            self.freshness,
+            self.authenticator,
+            session_writer,
+            secrets,
+            self.tally,
+            self.now_ms,
+            connect_rules=self.settings.connect_rules,
+        )
+        authz = Authz(self.memory, self.freshness, secrets, self.tally, self.now_ms)
+        hook_events = Events(store, secrets, self.tally, self.now_ms)
+        behind = Starlette(
+            routes=[
+                Route("/health/live", live),
+                Route("/health/ready", Ready(self._checks()).respond),
+                Route("/metrics", _Guarded(self.metrics, secrets).respond),
+            ]
+        )
+        try:
+            yield Front(authn, authz, hook_events, self.tally, behind)
+        finally:
+            await store.close()
+            await session_writer.close()
+
+    def admin(self) -> ASGIApp:
+        """The application of the admin listener.
+
+        Raises:
+            ConfigurationError: the key of admin tokens is unusable.
+        """
+        key = self.settings.admin_token_key_value()
+        if key is None:
+            log.info(
+                "admin tokens are signed with a key of this process only",
+                setting="MCHAT_ADMIN_TOKEN_KEY_FILE",
+            )
+            key = token_bytes(32)
+        mint = TokenMint(
+            key, lifetime_s=self.settings.admin_token_seconds, now_s=lambda: self.now_ms() / 1000
+        )
+        guard = Guard(self.memory, self.freshness, mint, self.now_ms)
+        log_in = LogIn(self.memory, self.freshness, self.authenticator, mint, self.tally)
+        routes = admin_routes(log_in.respond, live, Ready(self._checks()).respond, self.metrics)
+        return Starlette(routes=mounted(routes, guard))
+
+    async def metrics(self, request: Request) -> Response:
+        """This process's metrics, as Prometheus reads them."""
+        return PlainTextResponse(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)
+
+    def _checks(self) -> dict[str, Check]:
+        return {"database": self._database_fault, "feed": self._feed_fault}
+
+    async def _database_fault(self) -> str | None:
+        await self.feed.catch_up()
+        return None
+
+    async def _feed_fault(self) -> str | None:
+        age = self.clock() - self.feed.proved_at
+        return None if self.freshness.fresh() else f"no proof of life for {age:.1f} s"
+
+    async def _write_sessions(self, rows: list[SessionRow]) -> None:
+        async with self.database.write() as connection:
+            await sessions.store(connection, rows)
+
+    async def _write_events(self, rows: list[EventRow]) -> None:
+        async with self.database.write() as connection:
+            await events.store(connection, rows)
+
+
+class _Guarded:
+    """Metrics on the hooks' listener, which may face a network: only for who has a hook secret."""
+
+    def __init__(self, metrics: Callable[[Request], Awaitable[Response]], secrets: HookSecrets) -> None:
+        self._metrics = metrics
+        self._secrets = secrets
+
+    async def respond(self, request: Request) -> Response:
+        if not self._secrets.accept(request.headers.raw):
+            return PlainTextResponse("a hook secret is needed as Bearer\n", status_code=401)
+        return await self._metrics(request)

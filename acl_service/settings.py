@@ -1,0 +1,119 @@
+"""Settings of the access service; docs/configuration.md is made from this class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from acl_service.errors import ConfigurationError
+
+
+class AccessSettings(BaseSettings):
+    """What the hooks, the worker and the admin API are told."""
+
+    model_config = SettingsConfigDict(env_prefix="MCHAT_", env_file=".env", extra="ignore")
+
+    service: str = Field(
+        "",
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$",
+        description="This deployment's service id: the first level of every topic, and the only realm accepted in "
+        "a user name (`E@service`). Empty: no prefix, no realm.",
+    )
+    presence_public: bool = Field(False, description="Whether everybody may read everybody's status topic.")
+    connect_rules: bool = Field(
+        True,
+        description="Whether the answer to a connect carries the rights that do not change during a session. "
+        "Off: every publish and subscribe is asked.",
+    )
+    hooks_bind: str = Field(
+        "127.0.0.1:8085", description="Address and port on which the broker's questions are answered."
+    )
+    hook_secrets: SecretStr | None = Field(
+        None,
+        description="The secrets that the broker may send as `Authorization: Bearer …`, separated by commas; several "
+        "while one is being replaced. At least 16 bytes each.",
+    )
+    hook_secrets_file: Path | None = Field(None, description="A file with hook secrets instead, one a line.")
+    outage_grace: float = Field(
+        300.0,
+        ge=0,
+        description="Seconds for which known clients are served from memory while the database is away; 0 = none.",
+    )
+    memory_people: int = Field(100_000, ge=100, description="People kept in memory at most.")
+    memory_clients: int = Field(200_000, ge=100, description="Client ids kept in memory at most.")
+    password_threads: int = Field(2, ge=1, le=64, description="Passwords hashed at the same time.")
+    password_waiting: int = Field(
+        32, ge=1, description="Passwords being hashed or waiting at most; one more is denied at once."
+    )
+    lockout_pair: int = Field(
+        5,
+        ge=1,
+        description="Wrong passwords of one person from one peer within a minute until that pair is locked.",
+    )
+    lockout_peer: int = Field(
+        50, ge=1, description="Wrong passwords from one peer within a minute until that peer is locked."
+    )
+    lockout_seconds: float = Field(60.0, gt=0, description="How long a lock lasts, in seconds.")
+    trusted_peers: str = Field(
+        "",
+        description="Addresses of proxies that carry many people's connections, by commas: "
+        "never locked out as a peer.",
+    )
+    admin_bind: str = Field(
+        "127.0.0.1:8086",
+        description="Address and port of the admin API, health and metrics; keep it on loopback.",
+    )
+    admin_token_key: SecretStr | None = Field(
+        None,
+        description="Key that signs the admin API's tokens, at least 32 bytes. Without one a key is made at each "
+        "start: tokens then end with the process and hold for one process only.",
+    )
+    admin_token_key_file: Path | None = Field(None, description="A file with that key instead.")
+    admin_token_seconds: int = Field(
+        900, ge=30, le=86_400, description="How long an admin token is good for, in seconds."
+    )
+
+    def hook_secret_values(self) -> list[str]:
+        """The hook secrets, of the setting and of the file together.
+
+        Raises:
+            ConfigurationError: the file cannot be read.
+        """
+        given = [] if self.hook_secrets is None else self.hook_secrets.get_secret_value().split(",")
+        lines = (
+            _read(self.hook_secrets_file, "MCHAT_HOOK_SECRETS_FILE").splitlines()
+            if self.hook_secrets_file
+            else []
+        )
+        return [secret.strip() for secret in (*given, *lines) if secret.strip()]
+
+    def admin_token_key_value(self) -> bytes | None:
+        """The key of admin tokens, or None when none is set.
+
+        Raises:
+            ConfigurationError: the file cannot be read, or the key is too short.
+        """
+        if self.admin_token_key_file is not None:
+            key = _read(self.admin_token_key_file, "MCHAT_ADMIN_TOKEN_KEY_FILE").strip()
+        elif self.admin_token_key is not None:
+            key = self.admin_token_key.get_secret_value()
+        else:
+            return None
+        if len(key.encode()) < 32:
+            raise ConfigurationError(
+                "the admin token key is shorter than 32 bytes: make one with `openssl rand -hex 32`"
+            )
+        return key.encode()
+
+    def trusted_peer_values(self) -> list[str]:
+        """The addresses of trusted proxies."""
+        return [peer.strip() for peer in self.trusted_peers.split(",") if peer.strip()]
+
+
+def _read(path: Path, setting: str) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{setting}: {path} cannot be read: {error}") from error

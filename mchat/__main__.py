@@ -1,0 +1,48 @@
+"""``python -m mchat`` and the ``mchat`` command."""
+
+from __future__ import annotations
+
+import sys
+
+from pydantic import ValidationError
+from rich.console import Console
+
+from acl_service.errors import AccessError
+from acl_service.policy.tables import PolicyError
+from directory.errors import DirectoryError
+from emqx.errors import EmqxError
+from mchat.command import app
+from mchat.errors import CommandError
+
+
+def main() -> None:
+    """Run the command; what the person must know is one line on standard error, exit code 2."""
+    try:
+        app()
+    except (CommandError, DirectoryError, AccessError, EmqxError, PolicyError) as error:
+        fail(str(error))
+    except ValidationError as error:
+        fail("; ".join(_setting(error.title, fault["loc"], fault["msg"]) for fault in error.errors()))
+    except OSError as error:
+        fail(f"{error.filename or 'system'}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def fail(message: str) -> None:
+    """Write one line and end with code 2."""
+    Console(stderr=True, soft_wrap=True).print(
+        "mchat: " + " ".join(message.split()), style="red", markup=False, highlight=False
+    )
+    sys.exit(2)
+
+
+def _setting(title: str, location: tuple[int | str, ...], message: str) -> str:
+    """Name a setting as it is set: by its environment variable."""
+    prefix = "MCHAT_LAPTOP_" if title == "LaptopSettings" else "MCHAT_"
+    name = "".join(str(part) for part in location[:1])
+    return f"{prefix}{name.upper()}: {message}" if name else message
+
+
+if __name__ == "__main__":
+    main()

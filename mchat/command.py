@@ -1,0 +1,103 @@
+"""The ``mchat`` command: what can be said on the command line, each said by a small module of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from mchat import check, group_commands, log, person_commands, tryout
+from mchat.errors import CommandError
+from mchat.explanation import explain_once
+from mchat.installation import initialise
+from mchat.laptop_stack import now_ms, up
+from mchat.roots import PARTS, run, serve_laptop, serve_parts
+from mchat.settings import CommandSettings, directory_settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="MChat: the access plane of an EMQX broker, and the action gateway beside it.",
+)
+app.add_typer(person_commands.app, name="person")
+app.add_typer(group_commands.app, name="group")
+app.command("listen")(tryout.listen)
+app.command("publish")(tryout.publish)
+
+WithParent = Annotated[
+    bool, typer.Option("--with-parent", hidden=True, help="Stop when standard input closes.")
+]
+
+
+@app.callback()
+def _configure() -> None:
+    log.configure(CommandSettings())
+
+
+@app.command()
+def init() -> None:
+    """Make the database, the secrets, the first people and the first policy; what is there stays."""
+    command = CommandSettings()
+    installed = asyncio.run(initialise(command, directory_settings(command), now_ms))
+    console = Console(soft_wrap=True)
+    for employee_id, token in installed.tokens.items():
+        console.print(f"{employee_id}: {token}", markup=False, highlight=False)
+    if installed.tokens:
+        console.print("These credentials are shown this once; the database keeps only their digests.")
+    else:
+        console.print("Nothing was missing.")
+
+
+@app.command()
+def serve(
+    part: Annotated[
+        list[str] | None, typer.Argument(help=f"Any of {', '.join(PARTS)}; all of them when none is named.")
+    ] = None,
+    with_parent: WithParent = False,
+) -> None:
+    """Answer the broker (hooks), serve the admin API (admin), do the background work (worker)."""
+    parts = tuple(dict.fromkeys(part or PARTS))
+    unknown = [name for name in parts if name not in PARTS]
+    if unknown:
+        raise CommandError(f"{unknown[0]} is no part: choose from {', '.join(PARTS)}")
+    run(serve_parts(CommandSettings(), parts, with_parent=with_parent))
+
+
+@app.command()
+def laptop(with_parent: WithParent = False) -> None:
+    """Run the laptop broker: MQTT 3.1.1 on loopback, asking the hooks as EMQX does."""
+    run(serve_laptop(CommandSettings(), with_parent=with_parent))
+
+
+@app.command(name="up")
+def up_command(
+    check_: Annotated[
+        bool,
+        typer.Option(
+            "--check", help="Try everything with real clients on free ports, and say what came out."
+        ),
+    ] = False,
+) -> None:
+    """Run everything on this machine: hooks, admin API, worker, and a laptop broker in place of EMQX."""
+    console = Console(soft_wrap=True)
+    if check_:
+        raise typer.Exit(asyncio.run(check.run(console)))
+    asyncio.run(up(CommandSettings(), console))
+
+
+@app.command()
+def explain(
+    topic: Annotated[str, typer.Option(help="The topic name, or the filter to subscribe.")],
+    client: Annotated[str, typer.Option(help="The client id, connected or not.")],
+    action: Annotated[str, typer.Option(help="publish or subscribe.")] = "subscribe",
+    qos: Annotated[int, typer.Option(min=0, max=2)] = 1,
+    retain: Annotated[bool, typer.Option("--retain", help="A retained publish.")] = False,
+    zone: Annotated[str, typer.Option(help="The zone of the client's listener.")] = "default",
+) -> None:
+    """Say what a client may do and why: every rule that spoke, and the winner."""
+    asyncio.run(
+        explain_once(Console(soft_wrap=False), client, action, topic, qos=qos, retain=retain, zone=zone)
+    )

@@ -1,0 +1,69 @@
+"""docs/configuration.md, made from the settings classes so that it cannot drift.
+
+Write it anew with ``python -m mchat.configuration docs/configuration.md``.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
+
+from acl_service.settings import AccessSettings
+from directory.settings import DirectorySettings
+from emqx.settings import LaptopSettings
+from mchat.settings import CommandSettings
+
+SECTIONS: tuple[tuple[str, type[BaseSettings]], ...] = (
+    ("The command", CommandSettings),
+    ("The directory", DirectorySettings),
+    ("The access service", AccessSettings),
+    ("The laptop broker", LaptopSettings),
+)
+
+_HEAD = """# Configuration
+
+Made from the settings classes by `python -m mchat.configuration docs/configuration.md`; a test compares.
+
+Settings come from environment variables, else from the file `.env` of the current folder, else from the
+default. A setting that is a secret can also be given as a file (`…_FILE`): nothing of it then stands in the
+environment. `mchat init` makes the hook secret and the key of admin tokens in `var/secrets`; they are used
+when nothing else is set.
+"""
+
+
+def document() -> str:
+    """The whole of docs/configuration.md."""
+    return _HEAD + "".join(_section(title, settings) for title, settings in SECTIONS)
+
+
+def _section(title: str, settings: type[BaseSettings]) -> str:
+    prefix = settings.model_config.get("env_prefix", "")
+    rows = [
+        f"| `{prefix}{name.upper()}` | {_default(field)} | {_escaped(field.description or '')} |"
+        for name, field in settings.model_fields.items()
+    ]
+    return f"\n## {title}\n\n| setting | default | what it is |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def _default(field: FieldInfo) -> str:
+    default = field.get_default(call_default_factory=True)
+    if isinstance(default, SecretStr) or default is None or default is PydanticUndefined or default == "":
+        return ""
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
+    if isinstance(default, tuple):
+        return "`" + ", ".join(str(one) for one in default) + "`"
+    return f"`{default}`"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(document(), encoding="utf-8")

@@ -1,0 +1,139 @@
+"""``mchat explain``: every rule that spoke about a request, the winner, and why."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from acl_service.identity.names import refuse_client_id
+from acl_service.memory import Memory
+from acl_service.policy.decide import Request
+from acl_service.policy.explain import Explanation, explain
+from acl_service.policy.rules import Action
+from acl_service.principals import Client
+from mchat.errors import CommandError
+from mchat.roots import opened
+from mchat.settings import CommandSettings, access_settings, directory_settings
+
+_LOOK_UPS = 4
+
+
+async def explain_once(
+    console: Console, client_id: str, action: str, topic: str, *, qos: int, retain: bool, zone: str
+) -> None:
+    """Explain one request of a client id as the directory is now, whether the client is connected or not.
+
+    Raises:
+        CommandError: the action is none, or the client id can never connect.
+        directory.errors.DirectoryError: the database cannot be read.
+    """
+    if action not in ("publish", "subscribe"):
+        raise CommandError(f"--action {action}: say publish or subscribe")
+    fault = refuse_client_id(client_id)
+    if fault is not None:
+        raise CommandError(f"--client {client_id!r}: {fault}; it can never connect")
+    command = CommandSettings()
+    access = access_settings(command)
+    async with opened(directory_settings(command)) as database:
+        memory = Memory(database, service=access.service, presence_public=access.presence_public)
+        try:
+            await _explain(
+                console, memory, client_id, Action(action), topic, qos=qos, retain=retain, zone=zone
+            )
+        finally:
+            await memory.close()
+
+
+async def _explain(
+    console: Console,
+    memory: Memory,
+    client_id: str,
+    action: Action,
+    topic: str,
+    *,
+    qos: int,
+    retain: bool,
+    zone: str,
+) -> None:
+    client = await _client(memory, client_id)
+    if client.owner is None or client.person is None:
+        _say(console, allowed=False, reason=f"the client id {client_id} belongs to nobody: it cannot connect")
+        return
+    person, owner = client.person, client.owner
+    whose = (
+        "its beginning is that employee id" if owner.via == "employee" else f"registration {owner.pattern}"
+    )
+    console.print(
+        f"client {client_id} → {person.employee_id} ({whose}), role {person.role}, {person.status}",
+        markup=False,
+    )
+    if client.blocked:
+        _say(
+            console,
+            allowed=False,
+            reason="the client id is changing its owner and is blocked until that is done",
+        )
+        return
+    if not person.active:
+        _say(console, allowed=False, reason=f"{person.employee_id} is {person.status}")
+        return
+    if client.grants is None:
+        _say(console, allowed=False, reason="no policy is active; run mchat init")
+        return
+    request = Request(action, topic, qos, retain if action is Action.PUBLISH else False, zone)
+    now_ms = time.time_ns() // 1_000_000
+    explanation = explain(client.grants, request, now_ms)
+    for _ in range(_LOOK_UPS):
+        if explanation.decision.missing is None:
+            break
+        await memory.look_up((explanation.decision.missing,))
+        explanation = explain(client.grants, request, now_ms)
+    console.print(_table(explanation))
+    _say(
+        console,
+        allowed=explanation.decision.allowed,
+        reason=f"{explanation.decision.source}: {explanation.decision.reason}",
+    )
+
+
+def _table(explanation: Explanation) -> Table:
+    """Every rule about the action; those that spoke in full, the others dimmed, the winner marked."""
+    reached = explanation.reach.topic if explanation.reach is not None else None
+    asked = explanation.request
+    title = f"{asked.action.value} {asked.topic}"
+    if reached is not None and reached != asked.topic:
+        title += f" (reaches {reached})"
+    table = Table(
+        "", "rule", "says", "priority", "topic", "verdict", "reason", title=title, title_justify="left"
+    )
+    for verdict in explanation.verdicts:
+        rule = verdict.rule
+        won = rule is explanation.winner
+        table.add_row(
+            "→" if won else "",
+            rule.source,
+            rule.effect.value,
+            str(rule.priority),
+            rule.template.text,
+            verdict.words,
+            rule.reason,
+            style="bold" if won else None if verdict.speaks else "dim",
+        )
+    return table
+
+
+async def _client(memory: Memory, client_id: str) -> Client:
+    for _ in range(_LOOK_UPS):
+        client = memory.bound(client_id)
+        if client is not None:
+            return client
+        await memory.look_up((), (client_id,))
+    raise CommandError(f"the rows of {client_id} change faster than they can be read; try again")
+
+
+def _say(console: Console, *, allowed: bool, reason: str) -> None:
+    word = Text("ALLOW  " if allowed else "DENY  ", style="bold green" if allowed else "bold red")
+    console.print(word.append(reason, style="default not bold"))

@@ -1,0 +1,140 @@
+"""What ``mchat init`` makes: the database, the secrets, the first people and the first policy."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from acl_service.policy import profiles
+from acl_service.policy.document import Document
+from directory import credentials, people, policies
+from directory.database import Database
+from directory.errors import NotFound
+from directory.migrations.upgrade import migrate
+from directory.secret import new_token, token_digest
+from directory.settings import DirectorySettings
+from mchat.errors import CommandError
+from mchat.roots import open_database
+from mchat.settings import CommandSettings, SecretFiles
+
+AUTHOR = "mchat-init"
+ADMIN = "admin"
+GATEWAY = "mchat_gateway"
+PROFILE = "mchat"
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What was made just now.
+
+    Attributes:
+        tokens: credentials of the people made, by employee id: shown once, stored as digests only.
+        policy: the version that was activated, or None if one was active already.
+    """
+
+    tokens: dict[str, str]
+    policy: int | None
+
+
+async def initialise(
+    command: CommandSettings, directory: DirectorySettings, now_ms: Callable[[], int]
+) -> Installed:
+    """Make whatever is missing; what is there stays as it is, so that a second call changes nothing.
+
+    Raises:
+        CommandError: the folder cannot be written.
+        directory.errors.DirectoryError: the database cannot be reached or is of a newer schema.
+    """
+    make_folder(command.var)
+    make_secrets(command.secrets)
+    database = open_database(directory)
+    try:
+        await migrate(database)
+        return Installed(
+            tokens=await _first_people(database, command.secrets, now_ms()),
+            policy=await _first_policy(database, now_ms()),
+        )
+    finally:
+        await database.close()
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder that only its owner can read.
+
+    Raises:
+        CommandError: it cannot be made or written.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(
+            f"{folder}: {error.strerror}; make it writable or set MCHAT_VAR to another folder"
+        ) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise CommandError(f"{folder} cannot be written; make it writable or set MCHAT_VAR to another folder")
+
+
+def make_secrets(files: SecretFiles) -> None:
+    """Make the secrets that are missing."""
+    make_folder(files.folder)
+    for path in (files.hook, files.admin_token_key):
+        if not path.exists():
+            write_secret(path, secrets.token_hex(32))
+
+
+def write_secret(path: Path, value: str) -> None:
+    """Write a new file that only its owner can read, never readable by others even for a moment.
+
+    Raises:
+        CommandError: it is there already, or cannot be written.
+    """
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}") from error
+    with os.fdopen(handle, "w") as file:
+        file.write(value + "\n")
+
+
+async def _first_people(database: Database, files: SecretFiles, now_ms: int) -> dict[str, str]:
+    tokens: dict[str, str] = {}
+    async with database.change(AUTHOR, now_ms) as change:
+        for employee_id, name, role in (
+            (ADMIN, "Administrator", "admin"),
+            (GATEWAY, "MChat gateway", "service"),
+        ):
+            if await _exists(change.connection, employee_id):
+                continue
+            await people.add(change, name=name, employee_id=employee_id, role=role)
+            tokens[employee_id] = token = new_token()
+            await credentials.add_token(change, employee_id, token_digest(token), label="mchat init")
+    if GATEWAY in tokens:
+        files.gateway_token.unlink(missing_ok=True)
+        write_secret(files.gateway_token, tokens[GATEWAY])
+    return tokens
+
+
+async def _first_policy(database: Database, now_ms: int) -> int | None:
+    text = profiles.read(PROFILE)
+    Document.load(text)
+    async with database.change(AUTHOR, now_ms) as change:
+        if await policies.active_policy(change.connection) is not None:
+            return None
+        version = await policies.add(
+            change, name=PROFILE, document=text, reason="the profile shipped with MChat"
+        )
+        await policies.activate(change, version)
+        return version
+
+
+async def _exists(connection: AsyncConnection, employee_id: str) -> bool:
+    try:
+        await people.get(connection, employee_id)
+    except NotFound:
+        return False
+    return True

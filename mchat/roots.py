@@ -1,0 +1,115 @@
+"""The composition roots: one for each process, and nowhere else is anything wired."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+import structlog
+import uvloop
+
+from acl_service.retention import Retention
+from acl_service.service import AccessService
+from directory.database import Database
+from directory.migrations.upgrade import check_schema
+from directory.settings import DirectorySettings
+from emqx.laptop.server import LaptopBroker
+from mchat.listeners import Listener, bind, serve, stop_signals
+from mchat.settings import CommandSettings, access_settings, directory_settings, laptop_settings
+
+log = structlog.get_logger(__name__)
+
+PARTS = ("hooks", "admin", "worker")
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run one process's main coroutine on uvloop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
+
+
+def open_database(directory: DirectorySettings) -> Database:
+    """The pool of connections that the settings describe; nothing is connected yet."""
+    return Database.open(
+        directory.url(), pool_size=directory.database_pool_size, timeout_s=directory.database_timeout
+    )
+
+
+@contextlib.asynccontextmanager
+async def opened(directory: DirectorySettings) -> AsyncIterator[Database]:
+    """The directory, of this program's schema.
+
+    Raises:
+        directory.errors.DirectoryError: it cannot be reached or is of another schema.
+    """
+    database = open_database(directory)
+    try:
+        await check_schema(database)
+        yield database
+    finally:
+        await database.close()
+
+
+async def serve_parts(command: CommandSettings, parts: tuple[str, ...], *, with_parent: bool = False) -> None:
+    """``mchat serve``: the hooks, the admin API and the worker, or some of them, until told to stop."""
+    access, directory = access_settings(command), directory_settings(command)
+    async with contextlib.AsyncExitStack() as stack:
+        sockets = {}
+        if "hooks" in parts:
+            sockets["hooks"] = stack.enter_context(bind(access.hooks_bind, "MCHAT_HOOKS_BIND"))
+        if "admin" in parts:
+            sockets["admin"] = stack.enter_context(bind(access.admin_bind, "MCHAT_ADMIN_BIND"))
+        database = await stack.enter_async_context(opened(directory))
+        service = await stack.enter_async_context(
+            AccessService.running(
+                database,
+                access,
+                feed_stale_s=directory.feed_stale,
+                feed_poll_s=directory.feed_poll,
+            )
+        )
+        listeners = []
+        if "hooks" in parts:
+            app = await stack.enter_async_context(service.hooks())
+            listeners.append(Listener(app, sockets["hooks"]))
+        if "admin" in parts:
+            listeners.append(Listener(service.admin(), sockets["admin"]))
+        stop = await stack.enter_async_context(stop_signals(with_parent=with_parent))
+        if "worker" in parts:
+            work = asyncio.create_task(Retention(database, service.now_ms).run(), name="retention")
+            stack.push_async_callback(_cancel, work)
+        log.info("serving", parts=list(parts), **{part: _name(bound) for part, bound in sockets.items()})
+        await serve(listeners, stop)
+        log.info("stopping")
+
+
+async def serve_laptop(command: CommandSettings, *, with_parent: bool = False) -> None:
+    """``mchat laptop``: the laptop broker, until told to stop."""
+    async with stop_signals(with_parent=with_parent) as stop:
+        broker = LaptopBroker(laptop_settings(command))
+        await broker.start()
+        try:
+            await stop.wait()
+        finally:
+            await broker.stop()
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _name(bound: Any) -> str:
+    host, port = bound.getsockname()[:2]
+    return f"{host}:{port}"
+
+
+Action = Callable[[Database], Coroutine[Any, Any, None]]
+
+
+async def with_directory(work: Action) -> None:
+    """Run one command on the directory."""
+    async with opened(directory_settings(CommandSettings())) as database:
+        await work(database)

@@ -6,13 +6,14 @@ speaks to is denied (decision 4). Whether a deny has to be confirmed (decision 6
 the person's (decision 9) is the caller's part.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from acl_service.policy.decision import Decision, Request
 from acl_service.policy.grants import Grants
 from acl_service.policy.index import NEVER, PUBLISHES, SUBSCRIBES
 from acl_service.policy.rules import Action
-from acl_service.policy.topics import MULTI, SINGLE, TopicError, parse_filter, parse_name, reach
+from acl_service.policy.topics import MULTI, SINGLE, TopicError, canonical, parse_filter, parse_name, reach
 from acl_service.policy.walk import pick, walk
 
 __all__ = ["Decision", "Request", "decide"]
@@ -44,11 +45,11 @@ def decide(grants: Grants, request: Request, now_ms: int) -> Decision:
         except TopicError as error:
             return Decision(False, None, "topic", str(error), grants.program.version)
         if queue is not None and queue not in grants.program.queues:
-            return _unlisted(grants, queue)
+            return unlisted(grants, queue)
     qos = request.qos if request.qos in SUBSCRIBES else None
     situation = PUBLISHES[request.retain][qos] if publish else SUBSCRIBES[qos]
     zone = request.zone
-    levels = topic.split("/")
+    levels: Sequence[str] = canonical(tuple(topic.split("/"))) if wide else topic.split("/")
     best, found = NEVER, None
     for index in grants.layers:
         trie = index.covering
@@ -70,10 +71,11 @@ def decide(grants: Grants, request: Request, now_ms: int) -> Decision:
                 best, found = entry.rank, entry
     if found is None:
         return grants.program.refusal
-    return found.decision if queue is None else _through(queue, found.decision)
+    return found.decision if queue is None else through(queue, found.decision)
 
 
-def _unlisted(grants: Grants, queue: str) -> Decision:
+def unlisted(grants: Grants, queue: str) -> Decision:
+    """Refuse a subscription through a message queue or stream that the policy does not list."""
     if grants.program.closed:
         return grants.program.refusal
     reason = (
@@ -83,7 +85,8 @@ def _unlisted(grants: Grants, queue: str) -> Decision:
     return Decision(False, None, "queue", reason, grants.program.version)
 
 
-def _through(queue: str, known: Decision) -> Decision:
+def through(queue: str, known: Decision) -> Decision:
+    """Say in an allow that it leads through a message queue or stream."""
     if not known.allowed:
         return known
     reason = f"{known.reason}; the policy lists the queue {queue!a}"

@@ -9,7 +9,7 @@ from typing import Final
 
 from acl_service.policy.decision import Decision
 from acl_service.policy.rules import MAX_PRIORITY, Action, Effect, Placeholder, Rule
-from acl_service.policy.topics import MULTI, SINGLE
+from acl_service.policy.topics import MULTI, SINGLE, canonical
 
 Levels = tuple[str | Placeholder, ...]
 Ranked = tuple[int, Rule, Decision]
@@ -66,10 +66,10 @@ class Entry:
         self.guarded = rule.only or rule.zone is not None or _timed(rule)
         self.next: Entry | None = None
 
-    def holds(self, levels: list[str], zone: str | None, now_ms: int) -> bool:
+    def holds(self, levels: Sequence[str], zone: str | None, now_ms: int) -> bool:
         """Tell whether the conditions that are not in the mask hold, the topic being spoken to."""
         rule = self.rule
-        if rule.only and not _same_wildcards(rule.template.levels, levels):
+        if rule.only and not _same_wildcards(canonical(rule.template.levels), levels):
             return False
         if rule.zone not in (None, zone) and (zone is not None or rule.effect is Effect.ALLOW):
             return False
@@ -164,7 +164,7 @@ class Trie:
         self.reserved = Node(NEVER)
         last: dict[Levels, Entry] = {}
         for number, rule, decision in ranked:
-            levels = _canonical(rule)
+            levels = canonical(rule.template.levels)
             if levels in last:
                 entry = last[levels].next = Entry(rule, number, decision)
             else:
@@ -224,15 +224,6 @@ class Index:
 
 def _bars_subscribes(rule: Rule) -> bool:
     return rule.effect is Effect.DENY and rule.action.includes(Action.SUBSCRIBE)
-
-
-def _canonical(rule: Rule) -> Levels:
-    """Return a template's levels, `#` for `+/#`: the same names, since each has at least one level.
-
-    Only so does a requested `#` find what covers it. A rule for that very filter keeps it as it is written.
-    """
-    levels = rule.template.levels
-    return (MULTI,) if levels == (SINGLE, MULTI) and not rule.only else levels
 
 
 def _same_wildcards(template: Sequence[str | Placeholder], levels: Sequence[str]) -> bool:

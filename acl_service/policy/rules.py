@@ -44,7 +44,8 @@ class Rule:
     A publish is spoken to if its name matches; a subscribe by an allow if the allow covers the whole
     requested filter, by a deny if some name matches both. Every condition of the rule must hold, too:
 
-    - `only` (of subscribes): the requested filter is that very filter, level by level (EMQX's `eq`).
+    - `only` (of subscribes): the requested filter is that very filter, level by level (EMQX's `eq`), or the
+      other way to write it, if there is one (`topics.canonical`).
     - `qos`: the publish's, or the requested, QoS is among these; `None`: any.
     - `retain` (of publishes; a subscribe has no such thing): an allow with `None` or `False` speaks to
       publishes that are not retained, with `True` to both kinds; a deny with `None` speaks to both, with

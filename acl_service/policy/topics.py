@@ -6,7 +6,7 @@ filters overlap (intersection). All three know that a filter which begins with a
 that begin with `$` (section 4.7.2), that `a/#` matches `a` itself, and that a level may be empty.
 """
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 SINGLE: Final = "+"
 MULTI: Final = "#"
@@ -15,6 +15,9 @@ MAX_BYTES: Final = 65_535
 
 _MAX_PREFIXES: Final = 8
 _ALWAYS_SHORT: Final = MAX_BYTES // 4
+
+
+L = TypeVar("L")
 
 
 class TopicError(ValueError):
@@ -84,10 +87,7 @@ def covers(allowed: str, requested: str) -> bool:
     Raises:
         TopicError: one of them is no topic filter.
     """
-    a, r = parse_filter(allowed), parse_filter(requested)
-    # A name has at least one level, so at the root a level and what follows it is everything.
-    if a == (SINGLE, MULTI):
-        a = (MULTI,)
+    a, r = canonical(parse_filter(allowed)), canonical(parse_filter(requested))
     if _apart(a[0], r[0]):
         return False
     if a[-1] == MULTI:
@@ -102,7 +102,7 @@ def overlaps(a: str, b: str) -> bool:
     Raises:
         TopicError: one of them is no topic filter.
     """
-    x, y = parse_filter(a), parse_filter(b)
+    x, y = canonical(parse_filter(a)), canonical(parse_filter(b))
     if _apart(x[0], y[0]) or _apart(y[0], x[0]):
         return False
     x_open, y_open = x[-1] == MULTI, y[-1] == MULTI
@@ -111,6 +111,17 @@ def overlaps(a: str, b: str) -> bool:
         return False
     shared = min(x_depth, y_depth)
     return all(p == q or SINGLE in (p, q) for p, q in zip(x[:shared], y[:shared], strict=True))
+
+
+def canonical(levels: tuple[L, ...]) -> tuple[L | str, ...]:
+    """Write a filter's levels in the one way that is compared: filters of the same names get the same levels.
+
+    A name is never empty. So `+/#` is `#`: there is a level in any name; and `/#` is `/+/#`: what it would match
+    besides is the empty name. No other two filters match the same names.
+    """
+    if levels == (SINGLE, MULTI):
+        return (MULTI,)
+    return ("", SINGLE, MULTI) if levels == ("", MULTI) else levels
 
 
 def reach(action: str, topic: str) -> Reach:

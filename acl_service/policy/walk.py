@@ -7,7 +7,7 @@ Whether the level of `${peer_id}` is a peer may be unknown. A path over such an 
 entry at its end beats all that is known, the winner is that entry `awaiting` the person's facts.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from acl_service.policy.grants import Grants
 from acl_service.policy.index import NEVER, Entry, Node
@@ -17,7 +17,7 @@ from acl_service.policy.topics import MULTI, SINGLE
 
 def walk(
     root: Node,
-    levels: list[str],
+    levels: Sequence[str],
     grants: Grants,
     situation: int,
     zone: str | None,
@@ -95,7 +95,7 @@ def walk(
 
 def pick(
     entry: Entry | None,
-    levels: list[str],
+    levels: Sequence[str],
     situation: int,
     zone: str | None,
     now_ms: int,
@@ -129,7 +129,7 @@ def _children(node: Node, grants: Grants) -> Iterator[Node]:
         (edges.group, bool(grants.groups)),
         (edges.department, bool(grants.departments)),
         # A person is a peer of himself, so there is always one.
-        (edges.peer, grants.employee_level is not None),
+        (edges.peer, True),
     )
     for child, exists in personal:
         if child is not None and exists:

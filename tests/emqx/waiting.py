@@ -7,7 +7,7 @@ from collections.abc import Callable
 async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
     try:
         async with asyncio.timeout(seconds):
-            while not condition():  # noqa: ASYNC110 - paho tells from its own thread, with no event
+            while not condition():
                 await asyncio.sleep(0.002)
     except TimeoutError:
         raise AssertionError(f"not so within {seconds} s") from None

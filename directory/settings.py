@@ -14,7 +14,13 @@ class DirectorySettings(BaseSettings):
     """Settings of the database and the change feed."""
 
     model_config = SettingsConfigDict(
-        env_prefix="MCHAT_", env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
+        env_prefix="MCHAT_",
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+        # A message about a wrong setting must not show the password beside it.
+        hide_input_in_errors=True,
     )
 
     database_url: str = Field(

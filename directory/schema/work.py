@@ -50,6 +50,14 @@ outbox = Table(
         sqlite_where=sql("done_at IS NULL"),
         postgresql_where=sql("done_at IS NULL"),
     ),
+    Index(
+        "ix_outbox_open_subject",
+        "worker",
+        "subject",
+        "outbox_id",
+        sqlite_where=sql("done_at IS NULL"),
+        postgresql_where=sql("done_at IS NULL"),
+    ),
     Index("ix_outbox_done_at", "done_at"),
     sqlite_autoincrement=True,
 )

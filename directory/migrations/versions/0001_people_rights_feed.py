@@ -257,6 +257,14 @@ def upgrade() -> None:
         sqlite_where=sa.text("done_at IS NULL"),
         postgresql_where=sa.text("done_at IS NULL"),
     )
+    op.create_index(
+        "ix_outbox_open_subject",
+        "outbox",
+        ["worker", "subject", "outbox_id"],
+        unique=False,
+        sqlite_where=sa.text("done_at IS NULL"),
+        postgresql_where=sa.text("done_at IS NULL"),
+    )
     op.create_table(
         "lease",
         sa.Column("name", _key(64), nullable=False),

@@ -9,5 +9,9 @@ class AclError(EmqxError):
     """A rule of an ``acl`` list is not one that EMQX accepts (contract section 1.5)."""
 
 
+class SecretError(EmqxError):
+    """The hook secret cannot be read from its file."""
+
+
 class BindError(EmqxError):
     """A listener cannot be opened: not a loopback address, not an address at all, or a taken port."""

@@ -7,6 +7,8 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from emqx.errors import SecretError
+
 EventKind = Literal[
     "client.connected",
     "client.disconnected",
@@ -140,16 +142,18 @@ class LaptopSettings(BaseSettings):
         """The hook secret, from whichever place was given.
 
         Raises:
-            ValueError: its file cannot be read or is empty.
+            SecretError: its file cannot be read or is empty.
         """
         if self.hook_secret_file is None:
             return self.hook_secret.get_secret_value()
         try:
             secret = self.hook_secret_file.read_text(encoding="utf-8").strip()
         except OSError as error:
-            raise ValueError(f"hook_secret_file {self.hook_secret_file}: {error.strerror}") from error
+            raise SecretError(
+                f"hook_secret_file {self.hook_secret_file}: {error.strerror}; write the secret into it"
+            ) from error
         if not secret:
-            raise ValueError(f"hook_secret_file {self.hook_secret_file} is empty: write the secret into it")
+            raise SecretError(f"hook_secret_file {self.hook_secret_file} is empty: write the secret into it")
         return secret
 
 

@@ -119,7 +119,7 @@ class Broker:
             return client, session
 
     async def close_session(self, connection: Connection, reason: str) -> None:
-        """Take a client offline: publish its will if it may, tell, and keep or end its session."""
+        """Take a client offline, if it got online: publish its will if it may, tell, keep or end its session."""
         client, session = connection.client, connection.session
         if client is None or session is None:
             return

@@ -92,10 +92,11 @@ class Connection:
             self._reader.cancel()
             for timer in self._timers.values():
                 timer.cancel()
-            if self.session is not None:
+            try:
                 await self._broker.close_session(self, self._reason or "internal_error")
-            self._ended.set()
-            self._wake.set()
+            finally:
+                self._ended.set()
+                self._wake.set()
             await asyncio.wait({writer}, timeout=_FLUSH_PATIENCE)
             writer.cancel()
             await asyncio.wait({writer})

@@ -88,9 +88,11 @@ class Questions:
             if response.status_code != 204 and answer.get("result") != "allow":
                 return Refusal(packets.NOT_AUTHORIZED)
             return self._admitted(client, answer)
-        except (_BackendError, UnicodeDecodeError) as failure:
-            _log.warning("authn_failed", client_id=client.client_id, failure=type(failure).__name__)
-            return Refusal(packets.NOT_AUTHORIZED)
+        except UnicodeDecodeError:
+            _log.warning("authn_failed", client_id=client.client_id, failure="the password is not UTF-8")
+        except _BackendError as failure:
+            _log.warning("authn_failed", client_id=client.client_id, failure=str(failure))
+        return Refusal(packets.NOT_AUTHORIZED)
 
     async def authorize(
         self, client: Client, action: Action, topic: str, qos: int, retain: bool

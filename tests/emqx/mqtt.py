@@ -4,7 +4,7 @@ import itertools
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -132,8 +132,8 @@ class MqttClient:
     def stop(self) -> None:
         if (sock := self.paho.socket()) is not None:
             # A close alone would wait for paho's thread, which holds the socket in select.
-            with suppress(OSError):
-                cast("socket.socket", sock).shutdown(socket.SHUT_RDWR)
+            with suppress(OSError), socket.fromfd(sock.fileno(), socket.AF_INET, socket.SOCK_STREAM) as same:
+                same.shutdown(socket.SHUT_RDWR)
         self.paho.loop_stop()
         if (sock := self.paho.socket()) is not None:
             sock.close()

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from emqx.errors import SecretError
 from emqx.settings import LaptopSettings, split_bind
 from tests.emqx.conftest import laptop_settings
 
@@ -38,11 +39,11 @@ def test_secret_comes_from_a_file(tmp_path: Path) -> None:
 
 def test_secret_file_is_missing_or_empty(tmp_path: Path) -> None:
     missing = laptop_settings(URL, hook_secret="", hook_secret_file=tmp_path / "none")
-    with pytest.raises(ValueError, match=r"hook_secret_file .*none: No such file"):
+    with pytest.raises(SecretError, match=r"hook_secret_file .*none: No such file"):
         missing.secret()
     (tmp_path / "empty").touch()
     empty = laptop_settings(URL, hook_secret="", hook_secret_file=tmp_path / "empty")
-    with pytest.raises(ValueError, match="is empty: write the secret into it"):
+    with pytest.raises(SecretError, match="is empty: write the secret into it"):
         empty.secret()
 
 

@@ -245,6 +245,9 @@ _STAND_IN: Final = Template("x", ("x",))
 
 
 def _choice(table: Table, kind: type[E], key: str, default: str | None) -> E | None:
+    if key not in table.values and default is None:
+        table.note(None, f"{key} is missing: write one of {', '.join(str(each.value) for each in kind)}")
+        return None
     try:
         return choice(kind, table.values.get(key, default), key)
     except RuleError as error:

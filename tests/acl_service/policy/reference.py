@@ -1,6 +1,6 @@
 """Decisions by definition: no index, no algebra, each rule spelt out for each value and compared by brute force."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from hypothesis import strategies as st
@@ -118,8 +118,9 @@ def _retain_fits(rule: Rule, retain: bool | None) -> bool:
 
 
 @st.composite
-def _templates(draw: st.DrawFn) -> Template:
-    level = st.sampled_from(["a", "a", "+", "+", "", "$x", EMPLOYEE, STRANGER, *Placeholder])
+def _templates(draw: st.DrawFn, placeholders: list[Placeholder]) -> Template:
+    choices: list[str | Placeholder] = ["a", "a", "+", "+", "", "$x", EMPLOYEE, STRANGER, *placeholders]
+    level = st.sampled_from(choices)
     levels = draw(st.lists(level, max_size=3))
     if draw(st.booleans()) or not levels:
         levels = [*levels[:2], "#"]
@@ -130,23 +131,41 @@ def _templates(draw: st.DrawFn) -> Template:
 @st.composite
 def _rules(draw: st.DrawFn, name: str) -> Rule:
     action = draw(st.sampled_from(Action))
-    begins = draw(st.sampled_from([None, None, None, NOW - 1, NOW, NOW + 1]))
-    ends = draw(st.sampled_from([None, None, None, NOW - 1, NOW, NOW + 1]))
+    limits = st.sampled_from([None] * 6 + [NOW - 1, NOW, NOW + 1])
+    begins, ends = draw(limits), draw(limits)
     return Rule(
         name,
         draw(st.sampled_from(Effect)),
         action,
-        draw(_templates()),
+        draw(_templates([*Placeholder, Placeholder.PEER_ID, Placeholder.PEER_ID])),
         only=action is Action.SUBSCRIBE and draw(st.booleans()),
         priority=draw(st.integers(-1, 1)),
         qos=draw(st.sampled_from([None, None, frozenset({0}), frozenset({1, 2})])),
         retain=None if action is Action.SUBSCRIBE else draw(st.sampled_from([None, True, False])),
-        zone=draw(st.sampled_from([None, None, "z"])),
+        zone=draw(st.sampled_from([None, None, None, "z"])),
         valid_from_ms=begins,
         valid_until_ms=None if begins is not None and ends is not None and ends <= begins else ends,
         source=f"source of {name}",
         reason=f"reason of {name}",
     )
+
+
+@st.composite
+def lasting(draw: st.DrawFn) -> tuple[list[Rule], list[Rule]]:
+    """Draw a policy of which much lasts as long as a session, and at times a deny."""
+    placeholders = [Placeholder.CLIENT_ID, Placeholder.EMPLOYEE_ID]
+    allows = [
+        replace(
+            draw(_rules(f"r{n}")),
+            effect=Effect.ALLOW,
+            template=draw(_templates(placeholders)),
+            valid_from_ms=None,
+            valid_until_ms=None,
+        )
+        for n in range(draw(st.integers(1, 5)))
+    ]
+    others = [draw(_rules(f"x{n}")) for n in range(draw(st.integers(0, 2)))]
+    return (allows, others) if draw(st.booleans()) else ([*others, *allows], [])
 
 
 @st.composite

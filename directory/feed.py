@@ -75,6 +75,8 @@ class Feed:
         poll_s: Seconds between two looks on SQLite.
         proof_s: Seconds between two proofs on PostgreSQL, where changes are told.
         timeout_s: Seconds after which a connection that does not answer is given up.
+        spacing_s: Seconds between two reads at least, so that the rate of reads is flat in the rate of those
+            who ask; one who asks after a pause does not wait.
 
     Attributes:
         reads: Reads of the newest version sent so far, those that nobody waited for too.
@@ -89,6 +91,7 @@ class Feed:
         poll_s: float = 0.025,
         proof_s: float = 0.5,
         timeout_s: float = 1.0,
+        spacing_s: float = 0.002,
     ) -> None:
         self._source: Source = (
             SqliteSource(database.url, poll_s)
@@ -98,6 +101,8 @@ class Feed:
         self._on_change = on_change
         self._clock = clock
         self._patience_s = timeout_s / 2
+        self._spacing_s = spacing_s
+        self._sent_at = float("-inf")
         self.reads = 0
         self._version = 0
         self._proved_at = float("-inf")
@@ -185,6 +190,9 @@ class Feed:
     async def _run(self) -> None:
         while True:
             await self._wake.wait()
+            early = self._sent_at + self._spacing_s - self._clock()
+            if early > 0:
+                await asyncio.sleep(early)
             self._wake.clear()
             self._served, self._waiting = self._waiting, []
             try:
@@ -230,7 +238,7 @@ class Feed:
 
     async def _read(self) -> None:
         self.reads += 1
-        sent = self._clock()
+        self._sent_at = sent = self._clock()
         version, pruned = await self._source.position()
         if version != self._version:
             await self._advance(version, pruned)

@@ -209,7 +209,7 @@ def check_authn_answer(response: httpx.Response) -> None:
             assert rule["topic"].startswith("eq ") or not set(rule["topic"]) & set("+#")
             assert "retain" not in rule
         else:
-            assert rule["retain"] is False or rule["topic"] == "mchat/status/e1"
+            assert rule.get("retain") is False or rule["topic"] == "mchat/status/e1"
 
 
 def check_authz_answer(response: httpx.Response) -> None:

@@ -84,7 +84,6 @@ async def test_a_route_is_closed_without_a_token_of_ours(served: Served) -> None
     mint = TokenMint(b"another key of thirty-two bytes!", lifetime_s=900, now_s=lambda: now_ms() / 1000)
     wrong = [
         None,
-        "",
         "x.y.z",
         served.tokens["bob"],
         f"{none}.{claims}.",

@@ -77,7 +77,7 @@ async def test_a_new_person_whose_id_takes_over_a_known_client_id_is_refused_or_
     with pytest.raises(Conflict, match="alice_b_pc"):
         await add_person(database, "alice_b")
     token = await add_person(database, "alice_b", force=True)
-    assert not await allowed(served, "alice_b_pc", "alice", served.tokens["alice"])
+    await _until_denied(served, "alice_b_pc", "alice", served.tokens["alice"])
     assert not await allowed(served, "alice_b_pc", "alice_b", token), "blocked until the old session is gone"
     assert await allowed(served, "alice_b_phone", "alice_b", token)
 

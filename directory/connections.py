@@ -1,6 +1,7 @@
 """How connections to the two databases are opened: addresses, settings, time limits."""
 
 import asyncio
+import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,7 +72,12 @@ async def connect_sqlite(path: Path, timeout_s: float) -> aiosqlite.Connection:
     connecting = aiosqlite.connect(sqlite_uri(path), uri=True, timeout=timeout_s, isolation_level=None)
     # A process that ends with connections in its pool must not wait for their threads.
     connecting._thread.daemon = True
-    connection = await connecting
+    try:
+        connection = await connecting
+    except sqlite3.Error:
+        # Its thread stops by itself, but must not outlive the event loop that it reports to.
+        await asyncio.to_thread(connecting._thread.join, timeout_s)
+        raise
     await connection.execute("PRAGMA foreign_keys = ON")
     await connection.execute("PRAGMA synchronous = FULL")
     return connection

@@ -1,7 +1,5 @@
 """What can go wrong in the directory: one tree, told apart by what the caller can do about it."""
 
-# The names are the words of the domain, and none is met without `except` or `raise` beside it.
-
 
 class DirectoryError(Exception):
     """Root of every error that the directory raises on purpose."""

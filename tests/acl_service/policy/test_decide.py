@@ -219,7 +219,6 @@ def test_a_queue_has_to_be_listed_and_its_filter_allowed() -> None:
         "x" * (MAX_BYTES + 1),
         "a/#/b",
         "a+",
-        "$share/g",
         "$delayed/1",
         "é" * 40_000,
     ],

@@ -46,9 +46,9 @@ def test_a_document_becomes_rules_with_ids_sources_and_reasons() -> None:
     )
     assert (denied.id, denied_too.id, kept.id) == ("staff/1.1", "staff/1.2", "staff/2")
     assert (denied.effect, denied.action, denied.priority) == (Effect.DENY, Action.ALL, 5)
-    assert denied.qos == {0, 1}
+    assert denied.qos == frozenset({0, 1})
     assert (denied.zone, denied.template.text) == ("z", "${service}/two")
-    assert kept.qos == {2}
+    assert kept.qos == frozenset({2})
     assert (kept.effect, kept.retain, kept.only) == (Effect.ALLOW, True, False)
     assert (very.only, very.reason) == (True, "role staff has this permission")
     assert very.source == "policy test, role staff, rule 3, line 18"

@@ -190,3 +190,16 @@ async def test_refused_client_touches_nobody(mchat: FakeMChat, bare: RawClients)
     watcher.send(raw.publish("t", b"for the victim"))
     assert raw.payload_of(await victim.receive()) == b"for the victim"
     assert await watcher.silent()
+
+
+async def test_proxy_of_the_environment_is_not_used(
+    mchat: FakeMChat, start: Callable[..., Any], free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port}")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    broker, _ = await start()
+    clients = RawClients(broker.tcp_port)
+    await clients.connected("c")
+    await clients.stop()

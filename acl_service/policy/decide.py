@@ -46,8 +46,8 @@ def decide(grants: Grants, request: Request, now_ms: int) -> Decision:
             return Decision(False, None, "topic", str(error), grants.program.version)
         if queue is not None and queue not in grants.program.queues:
             return unlisted(grants, queue)
-    qos = request.qos if request.qos in SUBSCRIBES else None
-    situation = PUBLISHES[request.retain][qos] if publish else SUBSCRIBES[qos]
+    situations = PUBLISHES[request.retain] if publish else SUBSCRIBES
+    situation = situations.get(request.qos) or situations[None]
     zone = request.zone
     levels: Sequence[str] = canonical(tuple(topic.split("/"))) if wide else topic.split("/")
     best, found = NEVER, None

@@ -114,21 +114,24 @@ class BoundedConnection(psycopg.AsyncConnection[Any]):
         Raises:
             psycopg.OperationalError: No connection in that time, or it was refused.
         """
-        limit_ms = str(max(1, round(timeout_s * 1_000)))
+        limit_ms = max(1, round(timeout_s * 1_000))
+        parameters: dict[str, Any] = {
+            "connect_timeout": max(2, round(timeout_s)),
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            "tcp_user_timeout": limit_ms,
+            "application_name": "mchat",
+        } | postgres_parameters(url)
+        limits = (
+            f"-c statement_timeout={limit_ms} -c lock_timeout={limit_ms}"
+            " -c idle_in_transaction_session_timeout=60000 -c timezone=UTC"
+        )
+        # What the URL says comes last, and wins.
+        parameters["options"] = f"{limits} {parameters.get('options', '')}".rstrip()
         try:
             async with asyncio.timeout(timeout_s):
-                connection = await cls.connect(
-                    **postgres_parameters(url),
-                    connect_timeout=max(2, round(timeout_s)),
-                    keepalives=1,
-                    keepalives_idle=5,
-                    keepalives_interval=2,
-                    keepalives_count=3,
-                    tcp_user_timeout=limit_ms,
-                    options=f"-c statement_timeout={limit_ms} -c lock_timeout={limit_ms}"
-                    f" -c idle_in_transaction_session_timeout=60000 -c timezone=UTC",
-                    application_name="mchat",
-                )
+                connection = await cls.connect(**parameters)
         except TimeoutError as error:
             raise psycopg.OperationalError(f"no connection within {timeout_s:g} s") from error
         connection.answer_within_s = timeout_s

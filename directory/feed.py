@@ -45,8 +45,8 @@ class Source(Protocol):
     def look(self) -> bool:
         """Tell without waiting whether to read now; False proves that nothing changed."""
 
-    async def position(self) -> tuple[int, int]:
-        """Read the newest version, and the version up to which changes are pruned.
+    async def newest(self) -> int:
+        """Read the newest version.
 
         Raises:
             Unavailable: No answer, in the time that the source allows.
@@ -139,7 +139,7 @@ class Feed:
         try:
             await self._source.open(self._wake.set)
             sent = self._clock()
-            self._version, _ = await self._source.position()
+            self._version = await self._source.newest()
         except BaseException:
             self._source.close()
             raise
@@ -239,23 +239,23 @@ class Feed:
     async def _read(self) -> None:
         self.reads += 1
         self._sent_at = sent = self._clock()
-        version, pruned = await self._source.position()
+        version = await self._source.newest()
         if version != self._version:
-            await self._advance(version, pruned)
+            await self._advance(version)
         self._proved_at = sent
 
-    async def _advance(self, version: int, pruned: int) -> None:
+    async def _advance(self, version: int) -> None:
         told = self._version
         if version < told:
             _log.warning("change feed: version %d after %d, an older database was restored", version, told)
-        if version < told or told < pruned or version - told > _MAX_GAP:
+        if version < told or version - told > _MAX_GAP:
             self._tell(version, None)
             return
         subjects: defaultdict[int, list[Subject]] = defaultdict(list)
         for one, subject in await self._source.changes(told, version):
             subjects[one].append(subject)
         if len(subjects) != version - told:
-            # Pruned between the two reads.
+            # Versions have no holes: the rows of some were pruned, long ago or between the two reads.
             self._tell(version, None)
             return
         for one in range(told + 1, version + 1):

@@ -18,7 +18,7 @@ from directory.changes import CHANNEL, Subject, SubjectKind
 from directory.connections import BoundedConnection
 from directory.errors import Unavailable
 
-_POSITION: Final = b"SELECT version, pruned_version FROM feed"
+_NEWEST: Final = b"SELECT version FROM feed"
 _CHANGES: Final = (
     b"SELECT version, subject_kind, subject_id FROM change"
     b" WHERE version > $1::bigint AND version <= $2::bigint ORDER BY version, seq"
@@ -65,23 +65,23 @@ class PostgresSource:
         self._socket = pgconn.socket
         asyncio.get_running_loop().add_reader(self._socket, self._readable)
         await self._ask(lambda: pgconn.send_query(f"LISTEN {CHANNEL}".encode()))
-        await self._ask(lambda: pgconn.send_prepare(b"position", _POSITION))
+        await self._ask(lambda: pgconn.send_prepare(b"newest", _NEWEST))
         await self._ask(lambda: pgconn.send_prepare(b"changes", _CHANGES))
 
     def look(self) -> bool:
         """Say that a read is due: only an answer through this very connection proves that it lives."""
         return True
 
-    async def position(self) -> tuple[int, int]:
-        """Read the newest version, and up to where changes are pruned.
+    async def newest(self) -> int:
+        """Read the newest version.
 
         Raises:
             Unavailable: No answer in time.
         """
-        result = await self._prepared(b"position", ())
+        result = await self._prepared(b"newest", ())
         if result.ntuples != 1:
             raise Unavailable(f"{self._url}: the database has no feed row: restore it from a backup")
-        return int(result.get_value(0, 0) or 0), int(result.get_value(0, 1) or 0)
+        return int(result.get_value(0, 0) or 0)
 
     async def changes(self, after: int, until: int) -> list[tuple[int, Subject]]:
         """Read the subjects of the versions after `after` up to `until`, in order.

@@ -60,8 +60,8 @@ class SqliteSource:
             # The read that follows meets the same fault, and tells it.
             return True
 
-    async def position(self) -> tuple[int, int]:
-        """Read the newest version, and up to where changes are pruned.
+    async def newest(self) -> int:
+        """Read the newest version.
 
         Raises:
             Unavailable: The file is gone or replaced, or cannot be read.
@@ -69,10 +69,10 @@ class SqliteSource:
         with self._translated():
             self._check_file()
             # All rows are fetched: a statement left half-way would hold its moment of the database.
-            rows = self._open().execute("SELECT version, pruned_version FROM feed").fetchall()
+            rows = self._open().execute("SELECT version FROM feed").fetchall()
         if len(rows) != 1:
             raise Unavailable(f"the database {self._path} has no feed row: restore it from a backup")
-        return cast(tuple[int, int], rows[0])
+        return cast(int, rows[0][0])
 
     async def changes(self, after: int, until: int) -> list[tuple[int, Subject]]:
         """Read the subjects of the versions after `after` up to `until`, in order.

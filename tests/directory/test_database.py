@@ -10,8 +10,10 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from directory import schema
 from directory.changes import Subject, changes_since, newest_version
+from directory.connections import BoundedConnection
 from directory.database import Database
 from directory.errors import Conflict, InvalidValue, NotFound, SchemaMismatch, Unavailable
+from directory.migrations import migrate
 from directory.sets import among
 from tests.directory.processes import answer, ask, running
 from tests.directory.told import touch
@@ -264,3 +266,29 @@ async def test_sqlite_is_set_up_for_what_is_promised(sqlite_url: str) -> None:
         }
     await database.close()
     assert found == {"journal_mode": "wal", "busy_timeout": 5_000, "foreign_keys": 1, "synchronous": 2}
+
+
+@pytest.mark.postgres
+async def test_what_the_url_asks_of_postgresql_comes_before_our_own(postgres_url: str) -> None:
+    database = Database.open(
+        f"{postgres_url}?application_name=mine&options=-c%20lock_timeout%3D77", timeout_s=3
+    )
+    async with database.read() as connection:
+        found = [
+            (await connection.exec_driver_sql(f"SHOW {name}")).scalar_one()
+            for name in ("application_name", "lock_timeout", "statement_timeout", "timezone")
+        ]
+    await database.close()
+    assert found == ["mine", "77ms", "3s", "UTC"]
+
+
+@pytest.mark.postgres
+async def test_a_migration_takes_its_time_and_gives_the_limits_back(postgres_url: str) -> None:
+    database = Database.open(postgres_url, pool_size=1, timeout_s=3)
+    await migrate(database)
+    async with database.read() as connection:
+        raw = await connection.get_raw_connection()
+        assert isinstance(raw.driver_connection, BoundedConnection)
+        assert raw.driver_connection.answer_within_s == 3
+        assert (await connection.exec_driver_sql("SHOW statement_timeout")).scalar_one() == "3s"
+    await database.close()

@@ -2,11 +2,11 @@
 
 import asyncio
 import random
-import statistics
 import time
 from collections.abc import Sequence
 
 import pytest
+import uvloop
 from sqlalchemy import select, text
 
 from directory import schema
@@ -82,20 +82,20 @@ async def test_all_who_wait_share_one_read_sent_after_their_calls(
         source = feed._source
         reads: list[list[float]] = []
         flying = 0
-        position = source.position
+        newest = source.newest
 
-        async def counted() -> tuple[int, int]:
+        async def counted() -> int:
             nonlocal flying
             flying += 1
             assert flying == 1
             sent = time.monotonic()
-            found = await position()
+            found = await newest()
             await asyncio.sleep(0.005)
             flying -= 1
             reads.append([sent, time.monotonic()])
             return found
 
-        monkeypatch.setattr(source, "position", counted)
+        monkeypatch.setattr(source, "newest", counted)
 
         async def caller(number: int) -> None:
             await asyncio.sleep((number % 20) / 1_000)
@@ -106,6 +106,18 @@ async def test_all_who_wait_share_one_read_sent_after_their_calls(
 
         await asyncio.gather(*(caller(number) for number in range(1_000)))
         assert len(reads) <= 12
+
+
+async def test_reads_are_spaced_whatever_the_rate_of_those_who_ask(database: Database) -> None:
+    async with feeding(database, poll_s=60, proof_s=60, spacing_s=0.1) as (feed, _):
+        await asyncio.sleep(0.15)
+        before, began = feed.reads, time.monotonic()
+        await feed.catch_up()
+        # Who asks after a pause does not wait.
+        assert time.monotonic() - began < 0.1
+        while time.monotonic() - began < 0.5:
+            await feed.catch_up()
+        assert feed.reads - before <= (time.monotonic() - began) / 0.1 + 1
 
 
 async def test_a_caller_that_gives_up_takes_nobody_along(database: Database) -> None:
@@ -150,14 +162,14 @@ async def test_writers_at_once_leave_no_hole_and_lose_no_row(database: Database)
 async def test_a_reader_behind_the_pruned_changes_drops_everything(database: Database) -> None:
     async with feeding(database, poll_s=60, proof_s=60) as (feed, told):
         # The first rows are pruned before this reader looked; PostgreSQL tells it each change at once.
-        monkey = feed._source.position
+        monkey = feed._source.newest
         gate = asyncio.Event()
 
-        async def gated() -> tuple[int, int]:
+        async def gated() -> int:
             await gate.wait()
             return await monkey()
 
-        feed._source.position = gated  # type: ignore[method-assign]
+        feed._source.newest = gated  # type: ignore[method-assign]
         for name in "abc":
             await touch(database, name)
         async with database.write() as connection:
@@ -242,21 +254,37 @@ async def test_a_stopped_feed_serves_nobody(database: Database) -> None:
         await feed.catch_up()
 
 
+def test_the_feed_runs_on_uvloop(database_url: str) -> None:
+    # Hooks are served on uvloop; other tests run on asyncio's own loop.
+    async def told_and_confirmed() -> None:
+        database = Database.open(database_url)
+        async with feeding(database) as (feed, told):
+            await touch(database, "a")
+            await until(lambda: feed.version == 1, 1)
+            await touch(database, "b")
+            assert await feed.catch_up() == 2
+            assert told.versions == [1, 2]
+        await database.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(told_and_confirmed())
+
+
 async def test_what_a_confirmed_read_costs(database: Database) -> None:
     async def cost(turns: int, read: object) -> float:
-        rounds = []
+        rounds: list[float] = []
         for _ in range(5):
             before = time.process_time()
             for _ in range(turns):
                 await read()  # type: ignore[operator]
             rounds.append(1e6 * (time.process_time() - before) / turns)
-        return statistics.median(rounds)
+        return min(rounds)
 
     async def by_sqlalchemy() -> None:
         async with database.read() as connection:
             await connection.execute(select(schema.feed.c.version))
 
-    async with feeding(database) as (feed, _):
+    async with feeding(database, spacing_s=0) as (feed, _):
 
         async def shared() -> None:
             await asyncio.gather(*(feed.catch_up() for _ in range(32)))

@@ -43,10 +43,10 @@ async def test_a_quiet_feed_proves_that_it_lives_without_reading_a_row(
         await until(lambda: not feed._source.look())
         began = time.monotonic()
 
-        async def never() -> tuple[int, int]:
+        async def never() -> int:
             raise AssertionError("read without a change")
 
-        monkeypatch.setattr(feed._source, "position", never)
+        monkeypatch.setattr(feed._source, "newest", never)
         await until(lambda: feed.proved_at > began + 0.1)
 
 

@@ -81,7 +81,9 @@ class Connection:
         """Serve the link until either side ends it."""
         self._reader = asyncio.create_task(self._read(), name="mqtt-read")
         writer = asyncio.create_task(self._write(), name="mqtt-write")
-        self._set_timer("connect", self._broker.settings.connect_timeout, "connect_timeout")
+        self._timers["connect"] = asyncio.get_running_loop().call_later(
+            self._broker.settings.connect_timeout, self.stop, "connect_timeout"
+        )
         try:
             if self._reason is not None:
                 self._reader.cancel()
@@ -186,9 +188,6 @@ class Connection:
             self._timers["expiry"] = asyncio.get_running_loop().call_later(
                 min(left, _LONGEST_TIMER), self._watch_expiry, expires_at
             )
-
-    def _set_timer(self, name: str, seconds: float, reason: str) -> None:
-        self._timers[name] = asyncio.get_running_loop().call_later(seconds, self.stop, reason)
 
 
 def _outcome(task: asyncio.Task[str]) -> str | None:

@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 
+from emqx.laptop.connection import Connection
 from emqx.laptop.server import LaptopBroker
 from tests.emqx import raw
 from tests.emqx.mchat import FakeMChat, allow, deny
 from tests.emqx.mqtt import Clients
 from tests.emqx.raw import RawClients
+from tests.emqx.waiting import until
 
 ACCEPTED = b"\x20\x02\x00\x00"
 
@@ -160,3 +162,50 @@ async def test_connections_are_bounded(start: Callable[..., Any]) -> None:
     await clients.connected("a")
     assert await (await clients.make()).closed()
     await clients.stop()
+
+
+async def test_slow_reader_gets_everything_in_order(bare: RawClients) -> None:
+    slow, speaker = await bare.connected("slow"), await bare.connected("speaker")
+    await slow.ask(raw.subscribe("t", qos=0))
+    payloads = [b"%02d" % number + bytes(500_000) for number in range(60)]
+    for payload in payloads:
+        assert await speaker.ask(raw.publish("t", payload, 1)) == raw.puback(1)
+    got = [(await slow.receive())[7:9] for _ in payloads]
+    assert got == [payload[:2] for payload in payloads]
+
+
+class StuckLink:
+    """A client that asks and asks, and takes no more than its CONNACK."""
+
+    peer = socket = ("127.0.0.1", 1)
+
+    def __init__(self) -> None:
+        self.reads = 0
+        self._gone = asyncio.Event()
+
+    async def receive(self) -> bytes:
+        self.reads += 1
+        await asyncio.sleep(0)
+        return raw.connect("stuck") if self.reads == 1 else raw.PINGREQ * 10_000
+
+    async def send(self, data: bytes) -> None:
+        if data != ACCEPTED:
+            await self._gone.wait()
+            raise ConnectionError
+
+    async def close(self) -> None:
+        self._gone.set()
+
+
+async def test_client_that_takes_no_answers_is_read_no_more(laptop: tuple[LaptopBroker, Clients]) -> None:
+    link = StuckLink()
+    connection = Connection(laptop[0].broker, link)
+    running = asyncio.create_task(connection.run())
+    await until(lambda: connection.congested)
+    reads = link.reads
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert link.reads == reads
+    assert len(connection._outgoing) < 300_000
+    connection.stop("kicked")
+    await running

@@ -39,7 +39,7 @@ def walk(
     """
     found: Entry | None = None
     is_open = levels[-1] == MULTI
-    end = len(levels) - is_open
+    end = len(levels) - 1 if is_open else len(levels)
     at = 0
     node: Node | None = root
     missing: str | None = None

@@ -63,7 +63,7 @@ def test_priority_wins_then_deny_then_exception_then_order() -> None:
     assert asked(client(first, second), "publish", "a").rule is first
     assert asked(client(second, first), "publish", "a").rule is second
     written = rule("allow", "all", "a", reason="exception")
-    grants = reference.grants([first], [written])
+    grants = reference.grants([first], [rule("allow", "all", "b"), written])
     assert asked(grants, "publish", "a").rule is written
 
 

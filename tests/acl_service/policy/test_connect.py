@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import event, given, settings
+from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from acl_service.policy.connect import ConnectRule, connect_rules
@@ -51,7 +51,7 @@ class Nobody:
 
 
 @pytest.mark.parametrize("action", [Action.PUBLISH, Action.SUBSCRIBE])
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=300)
 @given(
     policy=reference.lasting(),
     zone=st.sampled_from(["z", "y", None]),

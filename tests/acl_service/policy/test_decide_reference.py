@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 
 from acl_service.policy.decide import Request, decide
 from acl_service.policy.explain import explain
@@ -12,7 +12,7 @@ Circumstances = tuple[int | None, bool | None, str | None]
 
 
 @pytest.mark.parametrize("action", [Action.PUBLISH, Action.SUBSCRIBE])
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=300)
 @given(policy=reference.policies(), circumstances=reference.circumstances())
 def test_decide_says_what_the_definition_says(
     action: Action, policy: Policy, circumstances: Circumstances
@@ -33,7 +33,7 @@ def test_decide_says_what_the_definition_says(
 
 
 @pytest.mark.parametrize("action", [Action.PUBLISH, Action.SUBSCRIBE])
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=100)
 @given(policy=reference.policies(), circumstances=reference.circumstances())
 def test_explain_comes_to_the_same_decision(
     action: Action, policy: Policy, circumstances: Circumstances

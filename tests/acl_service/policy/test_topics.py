@@ -2,7 +2,7 @@ from contextlib import suppress
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from acl_service.policy.topics import (
@@ -17,6 +17,9 @@ from acl_service.policy.topics import (
     reach,
 )
 from tests.acl_service.policy.names import World, meaning
+
+# A machine that is busy with other tests is no fault of these.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 # "n" stands in no filter, so it plays every word that a filter does not name.
 NAMES = World(("a", "b", "", "$s", "n"), 4)
@@ -54,11 +57,13 @@ def test_covers_and_overlaps_are_subset_and_intersection_for_all_small_filters()
         assert overlaps(a, b) == NAMES.overlaps(a, b), (a, b)
 
 
+@unhurried
 @given(names, filters)
 def test_matches_means_what_the_standard_says(name: str, filter: str) -> None:  # noqa: A002
     assert matches(name, filter) == bool(meaning(filter).fullmatch(name))
 
 
+@unhurried
 @given(filters, filters, names)
 def test_a_name_carries_covering_and_overlapping(a: str, b: str, name: str) -> None:
     if matches(name, b) and covers(a, b):
@@ -70,6 +75,7 @@ def test_a_name_carries_covering_and_overlapping(a: str, b: str, name: str) -> N
     assert covers("#", a) == (not a.startswith("$"))
 
 
+@unhurried
 @given(filters, filters, filters)
 def test_covering_is_transitive_and_keeps_overlaps(a: str, b: str, c: str) -> None:
     if covers(a, b) and covers(b, c):
@@ -129,6 +135,7 @@ def test_a_name_has_no_wildcards(bad: str) -> None:
         parse_name(bad)
 
 
+@unhurried
 @given(st.text())
 def test_any_text_is_parsed_or_refused(text: str) -> None:
     for parse in (parse_name, parse_filter):
@@ -196,6 +203,7 @@ def test_publishing_knows_one_prefix_only() -> None:
             reach("publish", bad)
 
 
+@unhurried
 @given(filters, st.sampled_from(["$share/g/", "$exclusive/", "$delayed/3/", "$q/", "$s/0/", "$queue/n/"]))
 def test_a_prefix_changes_nothing_in_what_is_reached(filter: str, prefix: str) -> None:  # noqa: A002
     try:

@@ -41,6 +41,7 @@ def _setting(title: str, location: tuple[int | str, ...], message: str) -> str:
     """Name a setting as it is set: by its environment variable."""
     prefix = "MCHAT_LAPTOP_" if title == "LaptopSettings" else "MCHAT_"
     name = "".join(str(part) for part in location[:1])
+    message = message.removeprefix("Value error, ")
     return f"{prefix}{name.upper()}: {message}" if name else message
 
 

@@ -14,6 +14,7 @@ from mchat.explanation import explain_once
 from mchat.installation import initialise
 from mchat.laptop_stack import now_ms, up
 from mchat.roots import PARTS, run, serve_laptop, serve_parts
+from mchat.screen import wide_console
 from mchat.settings import CommandSettings, directory_settings
 
 app = typer.Typer(
@@ -96,8 +97,18 @@ def explain(
     qos: Annotated[int, typer.Option(min=0, max=2)] = 1,
     retain: Annotated[bool, typer.Option("--retain", help="A retained publish.")] = False,
     zone: Annotated[str, typer.Option(help="The zone of the client's listener.")] = "default",
+    everything: Annotated[bool, typer.Option("--all", help="Show the rules too that do not speak.")] = False,
 ) -> None:
     """Say what a client may do and why: every rule that spoke, and the winner."""
     asyncio.run(
-        explain_once(Console(soft_wrap=False), client, action, topic, qos=qos, retain=retain, zone=zone)
+        explain_once(
+            wide_console(),
+            client,
+            action,
+            topic,
+            qos=qos,
+            retain=retain,
+            zone=zone,
+            everything=everything,
+        )
     )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from acl_service.identity.names import refuse_client_id
 from acl_service.memory import Memory
 from acl_service.policy.decide import Request
-from acl_service.policy.explain import Explanation, explain
+from acl_service.policy.explain import Explanation, Verdict, explain
 from acl_service.policy.rules import Action
 from acl_service.principals import Client
 from mchat.errors import CommandError
@@ -22,7 +23,15 @@ _LOOK_UPS = 4
 
 
 async def explain_once(
-    console: Console, client_id: str, action: str, topic: str, *, qos: int, retain: bool, zone: str
+    console: Console,
+    client_id: str,
+    action: str,
+    topic: str,
+    *,
+    qos: int,
+    retain: bool,
+    zone: str,
+    everything: bool,
 ) -> None:
     """Explain one request of a client id as the directory is now, whether the client is connected or not.
 
@@ -41,7 +50,15 @@ async def explain_once(
         memory = Memory(database, service=access.service, presence_public=access.presence_public)
         try:
             await _explain(
-                console, memory, client_id, Action(action), topic, qos=qos, retain=retain, zone=zone
+                console,
+                memory,
+                client_id,
+                Action(action),
+                topic,
+                qos=qos,
+                retain=retain,
+                zone=zone,
+                everything=everything,
             )
         finally:
             await memory.close()
@@ -57,6 +74,7 @@ async def _explain(
     qos: int,
     retain: bool,
     zone: str,
+    everything: bool,
 ) -> None:
     client = await _client(memory, client_id)
     if client.owner is None or client.person is None:
@@ -91,7 +109,14 @@ async def _explain(
             break
         await memory.look_up((explanation.decision.missing,))
         explanation = explain(client.grants, request, now_ms)
-    console.print(_table(explanation))
+    shown = explanation.verdicts if everything else explanation.spoke
+    if shown:
+        console.print(_table(explanation, shown))
+    hidden = len(explanation.verdicts) - len(shown)
+    if hidden:
+        console.print(
+            f"{hidden} rules about {action.value} do not speak to this; --all shows them", style="dim"
+        )
     _say(
         console,
         allowed=explanation.decision.allowed,
@@ -99,17 +124,25 @@ async def _explain(
     )
 
 
-def _table(explanation: Explanation) -> Table:
-    """Every rule about the action; those that spoke in full, the others dimmed, the winner marked."""
+def _table(explanation: Explanation, shown: Sequence[Verdict]) -> Table:
+    """The rules in the order in which they win; those that spoke in full, others dimmed, the winner marked."""
     reached = explanation.reach.topic if explanation.reach is not None else None
     asked = explanation.request
     title = f"{asked.action.value} {asked.topic}"
     if reached is not None and reached != asked.topic:
         title += f" (reaches {reached})"
     table = Table(
-        "", "rule", "says", "priority", "topic", "verdict", "reason", title=title, title_justify="left"
+        "",
+        "rule",
+        "says",
+        "priority",
+        Column("topic", no_wrap=True),
+        "verdict",
+        "reason",
+        title=title,
+        title_justify="left",
     )
-    for verdict in explanation.verdicts:
+    for verdict in shown:
         rule = verdict.rule
         won = rule is explanation.winner
         table.add_row(

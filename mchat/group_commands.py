@@ -6,14 +6,14 @@ import asyncio
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from directory import groups
 from directory.database import Database
 from mchat.laptop_stack import now_ms
 from mchat.person_commands import author
 from mchat.roots import with_directory
+from mchat.screen import wide_console
 
 app = typer.Typer(no_args_is_help=True, help="Groups: add, list, members.")
 
@@ -36,7 +36,7 @@ def add(
                 group_id=group_id,
                 member_ids=tuple(member or ()),
             )
-        typer.echo(f"{group_id}: owner {owner}, {len(set(member or ()) | {owner})} members")
+        typer.echo(f"{group_id}: {', '.join(sorted({owner, *(member or ())}))}; owner {owner}")
 
     asyncio.run(with_directory(work))
 
@@ -66,7 +66,7 @@ def list_() -> None:
     """Show every group with its members."""
 
     async def work(database: Database) -> None:
-        table = Table("id", "name", "owner", "members")
+        table = Table(Column("id", overflow="fold"), "name", "owner", Column("members", overflow="fold"))
         async with database.read() as connection:
             after = ""
             while page := await groups.list_(connection, after=after, limit=200):
@@ -76,6 +76,6 @@ def list_() -> None:
                     others = [one.employee_id for one in members if one.role != "owner"]
                     table.add_row(group.group_id, group.name, ", ".join(owners), ", ".join(others))
                 after = page[-1].group_id
-        Console().print(table)
+        wide_console().print(table)
 
     asyncio.run(with_directory(work))

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from directory import credentials, people
 from directory.changes import Change
@@ -19,6 +18,7 @@ from mchat.errors import CommandError
 from mchat.installation import write_secret
 from mchat.laptop_stack import now_ms
 from mchat.roots import with_directory
+from mchat.screen import wide_console
 
 app = typer.Typer(no_args_is_help=True, help="People: add, list, disable, give credentials.")
 
@@ -101,7 +101,14 @@ def list_() -> None:
     """Show everybody, with their credentials' ids."""
 
     async def work(database: Database) -> None:
-        table = Table("id", "name", "role", "status", "department", "credentials")
+        table = Table(
+            Column("id", overflow="fold"),
+            "name",
+            "role",
+            "status",
+            "department",
+            Column("credentials", overflow="fold", min_width=32),
+        )
         async with database.read() as connection:
             after = ""
             while page := await people.list_(
@@ -122,7 +129,7 @@ def list_() -> None:
                         "\n".join(own),
                     )
                 after = page[-1].employee_id
-        Console().print(table)
+        wide_console().print(table)
 
     asyncio.run(with_directory(work))
 

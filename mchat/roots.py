@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -12,10 +13,12 @@ import uvloop
 
 from acl_service.retention import Retention
 from acl_service.service import AccessService
+from directory.connections import parse_url
 from directory.database import Database
 from directory.migrations.upgrade import check_schema
 from directory.settings import DirectorySettings
 from emqx.laptop.server import LaptopBroker
+from mchat.errors import CommandError
 from mchat.listeners import Listener, bind, serve, stop_signals
 from mchat.settings import CommandSettings, access_settings, directory_settings, laptop_settings
 
@@ -42,8 +45,12 @@ async def opened(directory: DirectorySettings) -> AsyncIterator[Database]:
     """The directory, of this program's schema.
 
     Raises:
+        CommandError: SQLite's file is not there.
         directory.errors.DirectoryError: it cannot be reached or is of another schema.
     """
+    url = parse_url(directory.database_url)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        raise CommandError(f"there is no database {url.database}: make it with `mchat init`")
     database = open_database(directory)
     try:
         await check_schema(database)

@@ -1,0 +1,129 @@
+"""The command line as a person uses it: each command a process of its own, in a folder of its own."""
+
+import re
+import socket
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.processes import environment
+
+Mchat = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def mchat(tmp_path: Path) -> Mchat:
+    def run(*arguments: str, **settings: object) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "mchat", *arguments],
+            cwd=tmp_path,
+            env={
+                **environment(tmp_path, var="var"),
+                **{f"MCHAT_{k.upper()}": str(v) for k, v in settings.items()},
+            },
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+def one_line(done: "subprocess.CompletedProcess[str]") -> str:
+    """The single line of a refusal; no traceback, exit code 2."""
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("mchat: ")
+    return lines[0]
+
+
+def test_from_nothing_to_an_explained_decision(mchat: Mchat, tmp_path: Path) -> None:
+    made = mchat("init")
+    assert made.returncode == 0, made.stderr
+    tokens = dict(re.findall(r"^(\w+): (mct_\S+)$", made.stdout, re.MULTILINE))
+    assert tokens.keys() == {"admin", "mchat_gateway"}
+    assert mchat("init").stdout.strip() == "Nothing was missing."
+    for path in (tmp_path / "var", tmp_path / "var" / "secrets"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o700
+    for path in (tmp_path / "var" / "secrets").iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    database = (tmp_path / "var" / "mchat.db").read_bytes()
+    assert not any(token.encode() in database for token in tokens.values())
+
+    assert mchat("person", "add", "alice", "--name", "爱丽丝", "--save", "var/alice").returncode == 0
+    assert (tmp_path / "var" / "alice").read_text().startswith("mct_")
+    assert re.search(r"^bob: mct_", mchat("person", "add", "bob").stdout)
+    assert mchat("group", "add", "team", "--owner", "alice").returncode == 0
+    asked = ("explain", "--client", "bob_pc", "--action", "subscribe", "--topic", "mchat/group/team")
+    assert "DENY" in mchat(*asked).stdout
+    assert "bob" in mchat("group", "member", "team", "bob").stdout
+    explained = mchat(*asked).stdout
+    assert "ALLOW" in explained
+    assert "→" in explained
+    assert "mchat/group/${group_id}" in mchat(*asked, "--all").stdout
+    assert "爱丽丝" in mchat("person", "list").stdout
+    assert "team" in mchat("group", "list").stdout
+    assert "disabled" in mchat("person", "disable", "bob").stdout
+    assert "DENY" in mchat(*asked).stdout
+    assert "active" in mchat("person", "disable", "bob", "--undo").stdout
+    assert "removed bob" in mchat("group", "member", "team", "bob", "--remove").stdout
+    assert "DENY" in mchat(*asked).stdout
+
+
+def test_credentials_are_made_and_revoked(mchat: Mchat) -> None:
+    mchat("init")
+    mchat("person", "add", "alice")
+    assert re.search(r"^alice: mct_", mchat("person", "credential", "alice").stdout)
+    ids = re.findall(r"cred_\w+", mchat("person", "list").stdout)
+    assert len(ids) == 4
+    assert "revoked" in mchat("person", "credential", "alice", "--revoke", ids[1]).stdout
+    assert "ended" in mchat("person", "list").stdout
+    assert "has no credential" in one_line(mchat("person", "credential", "alice", "--revoke", ids[0]))
+
+
+def test_what_is_wrong_is_one_clear_line(mchat: Mchat, tmp_path: Path) -> None:
+    assert "mchat init" in one_line(mchat("person", "list"))
+    (tmp_path / "file").write_text("")
+    assert "MCHAT_VAR" in one_line(mchat("init", var=tmp_path / "file" / "var"))
+    assert "MCHAT_VAR" in one_line(mchat("init", var="/proc/mchat")), "a folder that nobody can write"
+    assert "mysql" in one_line(mchat("init", database_url="mysql://x/y"))
+    assert "folder" in one_line(mchat("init", database_url="sqlite:////nowhere/at/all.db"))
+    mchat("init")
+    assert "exists" in one_line(mchat("person", "add", "admin"))
+    assert "employee id" in one_line(mchat("person", "add", "a/b"))
+    assert "MCHAT_PASSWORD_THREADS" in one_line(mchat("serve", password_threads=0))
+    assert "HOOK_SECRETS_FILE" in one_line(mchat("serve", hook_secrets_file="missing"))
+    assert "is no part" in one_line(mchat("serve", "gateway"))
+    assert "broker" in one_line(
+        mchat("listen", "a", "--as", "admin", "--broker", "127.0.0.1:1", "--secret-file", "var/secrets/hook")
+    )
+
+
+def test_a_taken_port_is_one_clear_line(mchat: Mchat) -> None:
+    mchat("init")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        assert "MCHAT_HOOKS_BIND" in one_line(mchat("serve", hooks_bind=address))
+        assert "MCHAT_ADMIN_BIND" in one_line(mchat("serve", "admin", admin_bind=address))
+        assert "MCHAT_LAPTOP_TCP_BIND" in one_line(
+            mchat("up", laptop_tcp_bind=address, hooks_bind="127.0.0.1:0")
+        )
+        assert address in one_line(mchat("laptop", laptop_tcp_bind=address))
+
+
+def test_a_database_of_a_newer_schema_is_one_clear_line(mchat: Mchat, tmp_path: Path) -> None:
+    mchat("init")
+    with sqlite3.connect(tmp_path / "var" / "mchat.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    for command in (("init",), ("serve",), ("person", "list"), ("up",)):
+        assert "9999" in one_line(mchat(*command))

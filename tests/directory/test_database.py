@@ -292,3 +292,31 @@ async def test_a_migration_takes_its_time_and_gives_the_limits_back(postgres_url
         assert raw.driver_connection.answer_within_s == 3
         assert (await connection.exec_driver_sql("SHOW statement_timeout")).scalar_one() == "3s"
     await database.close()
+
+
+async def test_what_a_writer_read_is_still_true_when_it_writes(sqlite_url: str) -> None:
+    # Two pools stand for two processes. A deferred transaction would read first and then be refused.
+    first, second = Database.open(sqlite_url), Database.open(sqlite_url)
+
+    async def read_and_write(database: Database) -> None:
+        async with database.write() as connection:
+            version = await newest_version(connection)
+            await asyncio.sleep(0.1)
+            await connection.execute(text("UPDATE feed SET version = :v"), {"v": version + 1})
+
+    await asyncio.gather(read_and_write(first), read_and_write(second))
+    async with first.read() as connection:
+        assert await newest_version(connection) == 2
+    await first.close()
+    await second.close()
+
+
+async def test_writers_that_wait_for_each_other_leave_connections_to_readers(sqlite_url: str) -> None:
+    database = Database.open(sqlite_url, pool_size=2)
+    async with database.write():
+        waiting = [asyncio.create_task(touch(database, f"e{number}")) for number in range(10)]
+        await asyncio.sleep(0.05)
+        async with asyncio.timeout(1), database.read() as connection:
+            assert await newest_version(connection) == 0
+    assert sorted(await asyncio.gather(*waiting)) == list(range(1, 11))
+    await database.close()

@@ -48,15 +48,19 @@ async def opened(directory: DirectorySettings) -> AsyncIterator[Database]:
         CommandError: SQLite's file is not there.
         directory.errors.DirectoryError: it cannot be reached or is of another schema.
     """
-    url = parse_url(directory.database_url)
-    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
-        raise CommandError(f"there is no database {url.database}: make it with `mchat init`")
+    _check_file(directory)
     database = open_database(directory)
     try:
         await check_schema(database)
         yield database
     finally:
         await database.close()
+
+
+def _check_file(directory: DirectorySettings) -> None:
+    url = parse_url(directory.database_url)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        raise CommandError(f"there is no database {url.database}: make it with `mchat init`")
 
 
 async def serve_parts(command: CommandSettings, parts: tuple[str, ...], *, with_parent: bool = False) -> None:

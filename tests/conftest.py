@@ -1,3 +1,3 @@
 """Fixtures that every package's tests share."""
 
-pytest_plugins = ["tests.postgres"]
+pytest_plugins = ["tests.postgres", "tests.mosquitto"]

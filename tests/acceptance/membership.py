@@ -9,6 +9,7 @@ from pathlib import Path
 
 from directory import people
 from directory.database import Database
+from tests.acceptance.lane import Lane
 from tests.acceptance.processes import Hooks, serving_hooks
 from tests.acl_service.serving import activate_profile, add_group, add_person, join, leave, now_ms
 
@@ -119,7 +120,7 @@ async def flood_of_denies(
             snapshots = await other.metric("mchat_snapshots")
             began = time.perf_counter()
             changing = asyncio.create_task(_unrelated_changes(database))
-            asked, allowed = await _flood(other, rate, seconds)
+            asked, allowed = await _flood(other.port, rate, seconds)
             changing.cancel()
             await asyncio.gather(changing, return_exceptions=True)
             took = time.perf_counter() - began
@@ -134,24 +135,26 @@ async def flood_of_denies(
     return figures
 
 
-async def _flood(other: Hooks, rate: int, seconds: float) -> tuple[int, int]:
+async def _flood(port: int, rate: int, seconds: float) -> tuple[int, int]:
     """Ask at a steady rate over 32 connections; returns how many answers came and how many were allows."""
     chance = random.Random(rate)
     asked = allowed = 0
+    lanes = [await Lane.open(port) for _ in range(32)]
     ends = time.perf_counter() + seconds
-    lanes = 32
 
-    async def lane(index: int) -> None:
+    async def drive(index: int, lane: Lane) -> None:
         nonlocal asked, allowed
         due = time.perf_counter() + index / rate
         while due < ends:
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             client_id = f"f{chance.randrange(1_000)}_pc"
-            allowed += await other.allows(client_id, "subscribe", "mchat/group/team")
+            allowed += await lane.allows(client_id, "subscribe", "mchat/group/team")
             asked += 1
-            due += lanes / rate
+            due += len(lanes) / rate
 
-    await asyncio.gather(*(lane(index) for index in range(lanes)))
+    await asyncio.gather(*(drive(index, lane) for index, lane in enumerate(lanes)))
+    for lane in lanes:
+        await lane.close()
     return asked, allowed
 
 

@@ -127,3 +127,13 @@ def test_a_database_of_a_newer_schema_is_one_clear_line(mchat: Mchat, tmp_path: 
     connection.close()
     for command in (("init",), ("serve",), ("person", "list"), ("up",)):
         assert "9999" in one_line(mchat(*command))
+
+
+def test_settings_come_from_a_file_too_and_the_environment_is_stronger(mchat: Mchat, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / ".env").write_text("MCHAT_DATABASE_URL=sqlite:///elsewhere/from-file.db\n")
+    assert mchat("init").returncode == 0
+    assert (tmp_path / "elsewhere" / "from-file.db").exists()
+    assert mchat("init", database_url="sqlite:///elsewhere/from-environment.db").returncode == 0
+    assert (tmp_path / "elsewhere" / "from-environment.db").exists()
+    assert not (tmp_path / "var" / "mchat.db").exists()

@@ -4,8 +4,6 @@ The directory and the policy below give each recorded question the verdict that 
 answers were those of a stub and prove nothing. Answers are checked against contract 1.4 and 2.3.
 """
 
-import base64
-import hashlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -24,6 +22,7 @@ from tests.acl_service.serving import (
     serving,
 )
 from tests.contract.recordings import lines
+from tests.directory.company import quick_hash
 
 # Client ids of the recording that may come in, each with the password "ok" of e1.
 ADMITTED = {
@@ -67,24 +66,13 @@ DENIED = {
 }
 
 
-def old_hash(password: str) -> str:
-    """A PBKDF2 hash in the modular format, as old systems hold it."""
-    salt = b"saltsaltsaltsalt"
-    checksum = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, 1000)
-
-    def adapted(data: bytes) -> str:
-        return base64.b64encode(data, b"./").decode().rstrip("=")
-
-    return f"$pbkdf2-sha256$1000${adapted(salt)}${adapted(checksum)}"
-
-
 @pytest.fixture
 async def emqx(database: Database) -> AsyncIterator[Served]:
     await activate_profile(database)
     await add_person(database, "e1")
     await add_group(database, "g1", "e1")
     async with database.change("test", now_ms()) as change:
-        await credentials.add_password(change, "e1", old_hash("ok"))
+        await credentials.add_password(change, "e1", quick_hash("ok"))
         for prefix in ("c-", "acl-", "exp-"):
             await registrations.add(change, prefix, "prefix", "e1")
         await rules.add(

@@ -1,5 +1,7 @@
 """A small company for tests, and what a change left behind."""
 
+import base64
+import hashlib
 from typing import Any
 
 from sqlalchemy import select
@@ -58,3 +60,14 @@ async def blocks(database: Database) -> list[tuple[str, str | None, str | None]]
     async with database.read() as connection:
         rows = await connection.execute(select(block).order_by(block.c.client_id))
         return [(row.client_id, row.old_owner, row.new_owner) for row in rows]
+
+
+def quick_hash(password: str) -> str:
+    """Hash with PBKDF2 in the modular format of old systems: few rounds, for tests that log in often."""
+    salt = b"saltsaltsaltsalt"
+    checksum = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, 1000)
+
+    def adapted(data: bytes) -> str:
+        return base64.b64encode(data, b"./").decode().rstrip("=")
+
+    return f"$pbkdf2-sha256$1000${adapted(salt)}${adapted(checksum)}"

@@ -1,30 +1,20 @@
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic_settings import SettingsConfigDict
 
 from emqx.laptop.server import LaptopBroker
-from emqx.settings import LaptopSettings
+from emqx.settings import EventKind, LaptopSettings
 from tests.emqx.mchat import FakeMChat, serving
 from tests.emqx.mqtt import Clients, clients_of
 from tests.emqx.raw import RawClients
 
 SECRET = "hook-secret"
 
-ALL_EVENTS = (
-    "client.connected",
-    "client.disconnected",
-    "client.connack",
-    "client.check_authn_complete",
-    "client.check_authz_complete",
-    "session.subscribed",
-    "session.unsubscribed",
-    "message.publish",
-    "message.dropped",
-)
+ALL_EVENTS = get_args(EventKind)
 
 
 class UntouchedSettings(LaptopSettings):

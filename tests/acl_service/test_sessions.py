@@ -1,4 +1,6 @@
 import asyncio
+import time
+from statistics import median
 
 from acl_service.sessions import SessionWriter
 from directory.database import Database
@@ -26,16 +28,18 @@ async def test_only_the_newest_row_of_a_client_is_written() -> None:
 
 async def test_rows_wait_for_a_database_that_is_away() -> None:
     written: list[SessionRow] = []
-    away = True
+    away, tries = True, 0
 
     async def write(rows: list[SessionRow]) -> None:
+        nonlocal tries
+        tries += 1
         if away:
             raise Unavailable("away")
         written.extend(rows)
 
     writer = SessionWriter(write, retry_s=0.01)
     writer.put(row("a"))
-    await asyncio.sleep(0.03)
+    await until(lambda: tries >= 2)
     assert writer.waiting == 1
     away = False
     await until(lambda: writer.waiting == 0)
@@ -58,16 +62,29 @@ async def test_an_answered_connect_is_in_the_directory_within_50_ms(
 ) -> None:
     answer = await served.authn("alice_pc", "alice", served.tokens["alice"], zone="office")
     assert answer["result"] == "allow"
-    async with asyncio.timeout(0.5):  # 50 ms are the promise; a loaded test machine is given more
-        while True:
-            async with database.read() as connection:
-                found = await of_clients(connection, ["alice_pc"])
-            if found:
-                break
-    session = found["alice_pc"]
+    session, _ = await _stored(database, "alice_pc")
     attributes = answer["client_attrs"]
     assert (session.employee_id, session.zone) == ("alice", "office")
     assert (session.credential_id, str(session.grants_version)) == (
         attributes["credential_id"],
         attributes["grants_version"],
     )
+    taken = []
+    for number in range(40):
+        assert (await served.authn(f"alice_{number}", "alice", served.tokens["alice"]))["result"] == "allow"
+        taken.append((await _stored(database, f"alice_{number}"))[1])
+        if len(taken) >= 9 and median(taken) < 0.05:
+            break
+    # Single connects may meet a machine that is busy with other tests; the half of them may not.
+    assert median(taken) < 0.05, [round(one, 3) for one in taken]
+
+
+async def _stored(database: Database, client_id: str) -> tuple[SessionRow, float]:
+    """The row of an answered connect, and the seconds until it was read."""
+    began = time.perf_counter()
+    async with asyncio.timeout(10):
+        while True:
+            async with database.read() as connection:
+                found = await of_clients(connection, [client_id])
+            if found:
+                return found[client_id], time.perf_counter() - began

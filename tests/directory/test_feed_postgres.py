@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import psycopg
 import pytest
+from sqlalchemy.pool import QueuePool
 
 from directory.changes import Change, Subject
 from directory.connections import parse_url
@@ -38,6 +39,17 @@ async def _end_listeners(url: str) -> int:
         return int(row[0])
 
 
+async def _waits_for_a_lock(url: str) -> None:
+    """Until a transaction of this database waits for another one."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with (
+        asyncio.timeout(10),
+        await psycopg.AsyncConnection.connect(url, autocommit=True) as connection,
+    ):
+        while (await (await connection.execute(waiting)).fetchone()) == (0,):
+            await asyncio.sleep(0.002)
+
+
 async def test_transactions_that_commit_in_the_opposite_order_of_their_starts_are_both_seen(
     postgres: Database,
 ) -> None:
@@ -64,7 +76,7 @@ async def test_transactions_that_commit_in_the_opposite_order_of_their_starts_ar
 
 
 async def test_a_transaction_that_holds_a_version_is_never_overtaken(
-    postgres: Database, monkeypatch: pytest.MonkeyPatch
+    postgres: Database, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     holding, go = asyncio.Event(), asyncio.Event()
     finish = Change.finish
@@ -85,7 +97,7 @@ async def test_a_transaction_that_holds_a_version_is_never_overtaken(
         task = asyncio.create_task(slow())
         await holding.wait()
         quick = asyncio.create_task(touch(postgres, "quick"))
-        await asyncio.sleep(0.1)
+        await _waits_for_a_lock(postgres_url)
         assert not quick.done()
         assert await feed.catch_up() == 0
         go.set()
@@ -179,8 +191,11 @@ async def test_a_frozen_server_keeps_no_read_of_the_pool_for_longer_than_the_tim
             async with through.read() as connection:
                 await connection.exec_driver_sql("SELECT 1")
         assert time.monotonic() - began < 1.5
+        pool = through._engine.sync_engine.pool
+        assert isinstance(pool, QueuePool)
+        idle = pool.checkedout()
         task = asyncio.create_task(touch(through, "cancelled"))
-        await asyncio.sleep(0.1)
+        await until(lambda: pool.checkedout() > idle)
         began = time.monotonic()
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError, Unavailable):

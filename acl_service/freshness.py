@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from acl_service.errors import Overloaded
-from acl_service.verdict import OVERLOADED, TIMED_OUT, Refusal
+from acl_service.verdict import Refusal
 from directory.errors import DirectoryError, Unavailable
 
 
@@ -102,11 +102,11 @@ class Freshness:
                     return verdict
                 verdict = None  # somebody's rights changed meanwhile: what was found no longer counts
                 return await judge()
-        except Overloaded:
-            return OVERLOADED
-        except (DirectoryError, TimeoutError):
+        except Overloaded as error:
+            return Refusal("overloaded", str(error))
+        except (DirectoryError, TimeoutError) as error:
             if verdict is None or (verdict.allowed and not self.bridging()):
-                return TIMED_OUT
+                return Refusal("unconfirmed", str(error) or f"no answer within {self._patience:g} s")
             return verdict
 
     async def _confirm(self) -> None:
@@ -114,10 +114,20 @@ class Freshness:
         if self._failed_at is not None and self._clock() - self._failed_at < self._retry:
             raise Unavailable("the database did not answer a moment ago")
         self.confirmations += 1
+        now = asyncio.get_running_loop().time
+        asked = now()
         try:
             await self._feed.catch_up()
-        except (DirectoryError, asyncio.CancelledError):
-            self.failures += 1
-            self._failed_at = self._clock()
+        except DirectoryError:
+            self._fail()
+            raise
+        except asyncio.CancelledError:
+            # The question's patience may have gone elsewhere, into a password: then the database is not to blame.
+            if now() - asked >= self._patience / 2:
+                self._fail()
             raise
         self._failed_at = None
+
+    def _fail(self) -> None:
+        self.failures += 1
+        self._failed_at = self._clock()

@@ -20,15 +20,22 @@ async def live(request: Request) -> Response:
 
 
 class Ready:
-    """Answers 200 when every check passes, else 503; the body names each check and what is wrong with it."""
+    """Answers 200 when every check passes, else 503; the body names each check.
 
-    def __init__(self, checks: Mapping[str, Check]) -> None:
+    Args:
+        checks: by name.
+        detailed: whether the body says what is wrong, which may name hosts and databases.
+    """
+
+    def __init__(self, checks: Mapping[str, Check], *, detailed: bool = True) -> None:
         self._checks = checks
+        self._detailed = detailed
 
     async def respond(self, request: Request) -> Response:
         """Run the checks, at most two seconds each."""
         faults = await asyncio.gather(*(_fault(check) for check in self._checks.values()))
-        report = {name: fault or "ok" for name, fault in zip(self._checks, faults, strict=True)}
+        shown = [fault if fault is None or self._detailed else "failed" for fault in faults]
+        report = {name: fault or "ok" for name, fault in zip(self._checks, shown, strict=True)}
         ready = not any(faults)
         return JSONResponse({"ready": ready, "checks": report}, status_code=200 if ready else 503)
 

@@ -7,35 +7,28 @@ clients do not share (decision 6).
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-import structlog
-
+from acl_service.active_policy import ActivePolicy, rules_of
 from acl_service.errors import Overloaded
 from acl_service.invalidation import Invalidations
 from acl_service.loading import Loader, Round
-from acl_service.policy.document import Document, PolicyError
-from acl_service.policy.grants import Grants, Program
+from acl_service.policy.grants import Grants
 from acl_service.policy.index import Index
-from acl_service.policy.rules import Rule, exception
-from acl_service.policy.templates import RuleError
 from acl_service.principals import Client, Colleagues, Person
 from directory.changes import Subject
 from directory.database import Database
 from directory.owners import candidates
-from directory.policies import PolicyRow
 from directory.principals import Principals, load, load_policy
-from directory.rules import RuleRow
 
 LOOK_UPS = 4
 """Snapshots read for one question at most, before it is given up as too busy."""
 
 Value = TypeVar("Value")
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +37,13 @@ class MemoryBounds:
 
     Attributes:
         people: people with their groups and credentials.
-        clients: client ids that belong to somebody.
-        unknown: names of nobody, of each kind.
+        clients: client ids that have come in.
+        unknown: names of nobody, and client ids that nobody has come in with, each.
     """
 
     people: int = 100_000
     clients: int = 200_000
     unknown: int = 20_000
-
-
-class ActivePolicy:
-    """The active policy document, and its programs compiled role by role when first needed."""
-
-    def __init__(self, row: PolicyRow, document: Document) -> None:
-        self.version = row.version
-        self.document = document
-        self._programs: dict[str, Program] = {}
-
-    def program(self, role: str) -> Program:
-        """The rules of one role, compiled once (decision 14: a role without rules denies everything)."""
-        program = self._programs.get(role)
-        if program is None:
-            program = self._programs[role] = self.document.program(role, self.version)
-        return program
 
 
 class Memory:
@@ -75,7 +52,7 @@ class Memory:
     Args:
         database: where what is missing is read.
         service: this deployment's service id, for the policy's ``${service}``.
-        presence_public: whether everybody may read everybody's status.
+        presence_public: whether everybody may read everybody's status; None leaves that to the policy.
         bounds: how much is remembered.
     """
 
@@ -84,7 +61,7 @@ class Memory:
         database: Database,
         *,
         service: str = "",
-        presence_public: bool = False,
+        presence_public: bool | None = None,
         bounds: MemoryBounds | None = None,
     ) -> None:
         self._database = database
@@ -94,19 +71,29 @@ class Memory:
         self._people: dict[str, Person] = {}
         self._clients: dict[str, Client] = {}
         self._nobody: OrderedDict[str, int] = OrderedDict()
-        self._strays: OrderedDict[str, Client] = OrderedDict()
+        # Whoever knocks may name client ids without end, some of real people's: these wait apart.
+        self._unproven: OrderedDict[str, Client] = OrderedDict()
         self._policy: ActivePolicy | None = None
         self._policy_at = -1
         self._policy_known = -1
+        self._generation = 0
         self._invalidations = Invalidations()
         self._loader = Loader(self._fetch)
 
     # -- the feed ---------------------------------------------------------------------------------
 
     def apply(self, version: int, subjects: Sequence[Subject] | None) -> None:
-        """Take in one version of the change feed, in order; ``None``: anything may have changed."""
+        """Take in one version of the change feed, in order; ``None``: anything may have changed.
+
+        After ``None`` the version may be lower than before (a restored database): nothing known is kept.
+        """
+        if subjects is None:
+            self._generation += 1
+            self._policy_known = -1
+            for known in (self._people, self._clients, self._nobody, self._unproven):
+                known.clear()
         if subjects is None or any(subject.kind == "policy" for subject in subjects):
-            self._policy_at = max(self._policy_at, version)
+            self._policy_at = version
         self._invalidations.record(version, subjects)
 
     @property
@@ -126,7 +113,7 @@ class Memory:
             "people": len(self._people),
             "clients": len(self._clients),
             "unknown_people": len(self._nobody),
-            "unknown_clients": len(self._strays),
+            "unproven_clients": len(self._unproven),
         }
 
     # -- asking -----------------------------------------------------------------------------------
@@ -134,19 +121,14 @@ class Memory:
     def bound(self, client_id: str) -> Client | None:
         """The client with its owner and grants, if memory has all of that and none of it is stale.
 
-        ``grants`` is None for a client id that is nobody's or whose owner does not exist. None means: look it up.
+        ``grants`` is None for a client id that is nobody's. None means: look it up.
         """
         client = self._clients.get(client_id)
         if client is not None and client.epoch == self._invalidations.epoch:
             return client
         return self._bind(client_id, client)
 
-    def policy(self) -> ActivePolicy | None:
-        """The active policy, or None when there is none or it must be read first (see ``lacking``)."""
-        return self._policy if self._policy_known >= self._policy_at else None
-
-    def lacks_policy(self) -> bool:
-        """Whether the policy must be read before anything is decided."""
+    def _lacks_policy(self) -> bool:
         return self._policy_known < self._policy_at or self._policy_known < 0
 
     def person(self, employee_id: str) -> Person | None:
@@ -175,6 +157,29 @@ class Memory:
             versions.append(max(client.person.version, applied))
         return min(versions)
 
+    def prove(self, client: Client) -> None:
+        """Remember a client id among those that have come in, once the broker or a credential speaks for it."""
+        if self._unproven.get(client.client_id) is client and client.owner is not None:
+            del self._unproven[client.client_id]
+            self._clients[client.client_id] = client
+            _evict(self._clients, self._bounds.clients)
+
+    async def find_client(self, client_id: str, employee_id: str | None = None) -> Client:
+        """That client, bound, as of now, looked up if need be; and ``employee_id`` in the same snapshot.
+
+        Raises:
+            acl_service.errors.Overloaded: too many names are waiting, or the rows change faster than they are read.
+            directory.errors.DirectoryError: the database did not answer.
+        """
+        people = () if employee_id is None else (employee_id,)
+        for _ in range(LOOK_UPS):
+            client = self.bound(client_id)
+            known = employee_id is None or self.person(employee_id) is not None or self.absent(employee_id)
+            if client is not None and known:
+                return client
+            await self.look_up(people, (client_id,))
+        raise Overloaded(f"the rows of {client_id!r} change faster than they can be read")
+
     async def find(self, employee_id: str) -> Person | None:
         """That person as of now, looked up if need be; None when nobody has this id.
 
@@ -196,7 +201,7 @@ class Memory:
             acl_service.errors.Overloaded: too many names are waiting.
             directory.errors.DirectoryError: the database did not answer.
         """
-        await self._loader.load(people, clients, policy=self.lacks_policy())
+        await self._loader.load(people, clients, policy=self._lacks_policy())
 
     async def close(self) -> None:
         """Stop reading."""
@@ -206,14 +211,14 @@ class Memory:
 
     def _bind(self, client_id: str, client: Client | None) -> Client | None:
         if client is None:
-            client = self._strays.get(client_id)
+            client = self._unproven.get(client_id)
             if client is None:
                 return None
         if not self._true(client):
             self._clients.pop(client_id, None)
-            self._strays.pop(client_id, None)
+            self._unproven.pop(client_id, None)
             return None
-        if self.lacks_policy():
+        if self._lacks_policy():
             return None
         owner = client.owner
         if owner is None:
@@ -222,10 +227,14 @@ class Memory:
         person = self.person(owner.employee_id)
         if person is None:
             return None
+        if client_id in self._clients:
+            # Who is asked about goes to the end of the line for eviction, once for each change of anything.
+            self._clients[client_id] = self._clients.pop(client_id)
         policy = self._policy
+        assert policy is not None  # noqa: S101 - it is not lacking
         if client.person is not person or client.policy is not policy:
             client.person, client.policy = person, policy
-            client.grants = None if policy is None else self._compile(client, person, policy)
+            client.grants = self._compile(client, person, policy)
         client.epoch = self._invalidations.epoch
         return client
 
@@ -246,15 +255,18 @@ class Memory:
             departments=person.departments,
             peers=Colleagues(person, self),
             program=program,
-            exceptions=Index(own, policy.version, exceptional=True) if own else None,
+            exceptions=Index(own, program.version, exceptional=True) if own else None,
             version=min(client.version, person.version),
         )
 
     async def _fetch(self, wanted: Round) -> None:
-        if wanted.policy and self.lacks_policy():
+        generation = self._generation
+        if wanted.policy and self._lacks_policy():
             version, row = await load_policy(self._database)
-            self._policy = self._read_policy(row)
-            self._policy_known = version
+            # A large document takes its time: not on the event loop that answers the hooks.
+            policy = await asyncio.to_thread(ActivePolicy, row, self._service, self._presence_public)
+            if generation == self._generation:
+                self._policy, self._policy_known = policy, version
         clients = {name for name in wanted.clients if self._unknown_client(name)}
         # The snapshot brings the owners of the clients along; those of clients known already are asked for.
         owners = {self._owner(name) for name in wanted.clients - clients}
@@ -264,33 +276,20 @@ class Memory:
             if name is not None and self.person(name) is None and not self.absent(name)
         }
         if people or clients:
-            self._store(await load(self._database, people, clients))
+            found = await load(self._database, people, clients)
+            if generation == self._generation:
+                self._store(found)
+
+    def _known(self, client_id: str) -> Client | None:
+        return self._clients.get(client_id) or self._unproven.get(client_id)
 
     def _unknown_client(self, client_id: str) -> bool:
-        client = self._clients.get(client_id) or self._strays.get(client_id)
+        client = self._known(client_id)
         return client is None or not self._true(client)
 
     def _owner(self, client_id: str) -> str | None:
-        client = self._clients.get(client_id)
+        client = self._known(client_id)
         return client.owner.employee_id if client is not None and client.owner is not None else None
-
-    def _read_policy(self, row: PolicyRow | None) -> ActivePolicy | None:
-        if row is None:
-            log.error("no policy is active: everything is denied", remedy="mchat init")
-            return None
-        try:
-            document = Document.load(
-                row.document, self._service, presence_public=self._presence_public or None
-            )
-        except PolicyError as error:
-            # It was valid when it was activated: another version of this program wrote it. Deny (decision 14).
-            log.error(
-                "the active policy cannot be read: everything is denied",
-                version=row.version,
-                error=str(error),
-            )
-            return None
-        return ActivePolicy(row, document)
 
     def _store(self, found: Principals) -> None:
         for name, row in found.people.items():
@@ -298,42 +297,14 @@ class Memory:
                 self._remember(self._nobody, name, found.version)
                 continue
             self._nobody.pop(name, None)
-            self._people[name] = Person(row, self._rules(row.rules), found.version)
+            self._people[name] = Person(row, rules_of(row.rules, self._service), found.version)
         for name, client_row in found.clients.items():
-            self._strays.pop(name, None)
-            self._clients.pop(name, None)
-            client = Client(client_row, self._rules(client_row.rules), found.version)
-            if client.owner is None:
-                self._remember(self._strays, name, client)
-            else:
+            client = Client(client_row, rules_of(client_row.rules, self._service), found.version)
+            if self._clients.pop(name, None) is not None and client.owner is not None:
                 self._clients[name] = client
+            else:
+                self._remember(self._unproven, name, client)
         _evict(self._people, self._bounds.people)
-        _evict(self._clients, self._bounds.clients)
-
-    def _rules(self, rows: Sequence[RuleRow]) -> tuple[Rule, ...] | None:
-        """The exceptions of a row's subjects, or None when one cannot be read: then everything is denied."""
-        try:
-            return tuple(
-                exception(
-                    id=row.rule_id,
-                    author=row.author,
-                    effect=row.effect,
-                    action=row.action,
-                    filter=row.filter,
-                    reason=row.reason,
-                    priority=row.priority,
-                    qos=row.qos,
-                    retain=row.retain,
-                    zone=row.zone,
-                    valid_from_ms=row.valid_from_at,
-                    valid_until_ms=row.valid_until_at,
-                    service=self._service,
-                )
-                for row in rows
-            )
-        except RuleError as error:
-            log.error("an exception cannot be read: its subjects are denied everything", error=str(error))
-            return None
 
     def _remember(self, names: OrderedDict[str, Value], name: str, value: Value) -> None:
         names[name] = value

@@ -8,6 +8,7 @@ from typing import Protocol
 from acl_service.policy.grants import Grants
 from acl_service.policy.rules import Rule
 from directory.credentials import CredentialRow
+from directory.ids import is_id
 from directory.owners import Owner
 from directory.principals import ClientRow, PersonRow
 
@@ -109,6 +110,8 @@ class Colleagues:
         person = self._person
         if other == person.employee_id:
             return True
+        if not is_id(other):
+            return False  # any text that a client writes comes here; what is no id is nobody
         found = self._register.person(other)
         if found is not None:
             return person.shares_with(found)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
 
+from directory import events, outbox
 from directory.changes import prune_changes
 from directory.database import Database
 from directory.errors import DirectoryError
@@ -14,15 +16,35 @@ from directory.errors import DirectoryError
 log = structlog.get_logger(__name__)
 
 
-class Retention:
-    """Deletes change rows that every reader has long seen.
+STEP = 5_000
+"""Rows deleted in one transaction at most."""
 
-    A reader that was away for longer than ``keep_s`` drops all that it remembers (directory.feed).
+STEP_PAUSE_S = 1.0
+"""Between two steps of a round that has more to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How long rows are kept, in seconds.
+
+    Attributes:
+        changes: change rows; a reader that was away longer drops all that it remembers (directory.feed).
+        events: the broker's events.
+        work: outbox rows that are done.
+    """
+
+    changes: float = 86_400.0
+    events: float = 30 * 86_400.0
+    work: float = 7 * 86_400.0
+
+
+class Retention:
+    """Deletes rows that nobody needs any more.
 
     Args:
         database: the directory.
         now_ms: wall clock, milliseconds since the epoch.
-        keep_s: age from which a change row may go (seconds).
+        keeping: how long rows are kept.
         every_s: pause between two rounds (seconds).
     """
 
@@ -30,29 +52,37 @@ class Retention:
         self,
         database: Database,
         now_ms: Callable[[], int],
+        keeping: Keeping | None = None,
         *,
-        keep_s: float = 86_400.0,
         every_s: float = 600.0,
     ) -> None:
         self._database = database
         self._now_ms = now_ms
-        self._keep_ms = int(keep_s * 1000)
+        self._keeping = keeping or Keeping()
         self._every = every_s
 
     async def run(self) -> None:
         """Work until cancelled; a database that is away is tried again at the next round."""
         while True:
+            pause = self._every
             try:
-                await self.step()
+                if await self.step() >= STEP:
+                    pause = STEP_PAUSE_S
             except DirectoryError as error:
                 log.warning("retention waits for the database", error=str(error))
-            await asyncio.sleep(self._every)
+            await asyncio.sleep(pause)
 
     async def step(self) -> int:
-        """Delete what is too old now; returns the rows deleted.
+        """Delete some of what is too old now; returns the rows deleted.
 
         Raises:
             directory.errors.DirectoryError: the database did not answer.
         """
+        now_ms, keeping = self._now_ms(), self._keeping
         async with self._database.write() as connection:
-            return await prune_changes(connection, self._now_ms() - self._keep_ms)
+            gone = await prune_changes(connection, now_ms - int(keeping.changes * 1000))
+        async with self._database.write() as connection:
+            gone += await events.prune(connection, now_ms - int(keeping.events * 1000), STEP)
+        async with self._database.write() as connection:
+            gone += await outbox.prune(connection, now_ms - int(keeping.work * 1000), STEP)
+        return gone

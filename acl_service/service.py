@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from secrets import token_bytes
 
 import structlog
@@ -39,7 +40,7 @@ from acl_service.identity.passwords import PasswordPool
 from acl_service.memory import Memory, MemoryBounds
 from acl_service.sessions import SessionWriter
 from acl_service.settings import AccessSettings
-from directory import events, sessions
+from directory import credentials, events, sessions
 from directory.database import Database
 from directory.events import EventRow
 from directory.feed import Feed
@@ -60,6 +61,8 @@ class AccessService:
         authenticator: who somebody is.
         pool: where passwords are hashed.
         tally: what is counted.
+        sessions: where answered connects are written behind.
+        events: where events are committed in groups.
         settings: as read at the start.
     """
 
@@ -71,6 +74,8 @@ class AccessService:
     authenticator: Authenticator
     pool: PasswordPool
     tally: Tally
+    sessions: SessionWriter
+    events: GroupCommit[EventRow]
     registry: CollectorRegistry
     clock: Callable[[], float]
     now_ms: Callable[[], int]
@@ -103,13 +108,27 @@ class AccessService:
             presence_public=settings.presence_public,
             bounds=MemoryBounds(settings.memory_people, settings.memory_clients),
         )
-        feed = Feed(database, on_change=memory.apply, clock=clock, poll_s=feed_poll_s)
-        freshness = Freshness(feed, clock, stale_s=feed_stale_s, grace_s=settings.outage_grace)
-        pool = PasswordPool(settings.password_threads, settings.password_waiting)
+        # Several proofs fit into the time after which their absence counts.
+        proof_s = min(0.5, feed_stale_s / 4)
+        feed = Feed(database, on_change=memory.apply, clock=clock, poll_s=feed_poll_s, proof_s=proof_s)
+        freshness = Freshness(
+            feed,
+            clock,
+            stale_s=feed_stale_s,
+            grace_s=settings.outage_grace,
+            patience_s=settings.patience,
+        )
+        trusted = settings.trusted_peer_values()
+        pool = PasswordPool(
+            settings.password_threads,
+            settings.password_waiting,
+            wait_s=0.6 * settings.patience,
+            trusted_peers=trusted,
+        )
         limits = LockoutLimits(
             pair=settings.lockout_pair, peer=settings.lockout_peer, locked_s=settings.lockout_seconds
         )
-        lockout = Lockout(limits, settings.trusted_peer_values())
+        lockout = Lockout(limits, trusted)
         authenticator = Authenticator(pool, lockout, service=settings.service, clock=clock, now_ms=now_ms)
         tally = Tally(clock)
         service = cls(
@@ -121,6 +140,8 @@ class AccessService:
             authenticator=authenticator,
             pool=pool,
             tally=tally,
+            sessions=SessionWriter(partial(_write_sessions, database)),
+            events=GroupCommit(partial(_write_events, database)),
             registry=CollectorRegistry(auto_describe=False),
             clock=clock,
             now_ms=now_ms,
@@ -131,6 +152,8 @@ class AccessService:
         try:
             yield service
         finally:
+            await service.events.close()
+            await service.sessions.close()
             await feed.stop()
             await memory.close()
             pool.close()
@@ -155,6 +178,9 @@ class AccessService:
                 lambda: self.freshness.failures,
             ),
             "mchat_snapshots": ("Snapshots read to fill the memory", lambda: self.memory.rounds),
+            "mchat_session_rows_waiting": ("Session rows not yet written", lambda: self.sessions.waiting),
+            "mchat_session_rows_dropped": ("Session rows given up", lambda: self.sessions.dropped),
+            "mchat_events_waiting": ("Events not yet in a transaction", lambda: self.events.waiting),
             "mchat_passwords_pending": ("Passwords being hashed or waiting", lambda: self.pool.pending),
             **{
                 f"mchat_memory_{kind}": (f"Entries of {kind.replace('_', ' ')} in memory", entries(kind))
@@ -162,40 +188,33 @@ class AccessService:
             },
         }
 
-    @asynccontextmanager
-    async def hooks(self) -> AsyncIterator[ASGIApp]:
-        """The application of the hooks' listener; what it still has to write is written when the block ends.
+    def hooks(self) -> ASGIApp:
+        """The application of the hooks' listener.
 
         Raises:
             ConfigurationError: there is no usable hook secret.
         """
         secrets = HookSecrets(self.settings.hook_secret_values())
-        session_writer = SessionWriter(self._write_sessions)
-        store = GroupCommit(self._write_events)
         authn = Authn(
             self.memory,
             self.freshness,
             self.authenticator,
-            session_writer,
+            self.sessions,
             secrets,
             self.tally,
             self.now_ms,
             connect_rules=self.settings.connect_rules,
         )
         authz = Authz(self.memory, self.freshness, secrets, self.tally, self.now_ms)
-        hook_events = Events(store, secrets, self.tally, self.now_ms)
+        events_hook = Events(self.events, secrets, self.tally, self.now_ms)
         behind = Starlette(
             routes=[
                 Route("/health/live", live),
-                Route("/health/ready", Ready(self._checks()).respond),
+                Route("/health/ready", Ready(self._checks(), detailed=False).respond),
                 Route("/metrics", _Guarded(self.metrics, secrets).respond),
             ]
         )
-        try:
-            yield Front(authn, authz, hook_events, self.tally, behind)
-        finally:
-            await store.close()
-            await session_writer.close()
+        return Front(authn, authz, events_hook, self.tally, behind)
 
     def admin(self) -> ASGIApp:
         """The application of the admin listener.
@@ -214,9 +233,24 @@ class AccessService:
             key, lifetime_s=self.settings.admin_token_seconds, now_s=lambda: self.now_ms() / 1000
         )
         guard = Guard(self.memory, self.freshness, mint, self.now_ms)
-        log_in = LogIn(self.memory, self.freshness, self.authenticator, mint, self.tally)
+        log_in = LogIn(self.memory, self.freshness, self._admin_authenticator(), mint, self.tally)
         routes = admin_routes(log_in.respond, live, Ready(self._checks()).respond, self.metrics)
         return Starlette(routes=mounted(routes, guard))
+
+    def _admin_authenticator(self) -> Authenticator:
+        """Another lock-out than the broker's: failures here must not keep anybody out of MQTT."""
+        limits = LockoutLimits(
+            pair=self.settings.lockout_pair,
+            peer=self.settings.lockout_peer,
+            locked_s=self.settings.lockout_seconds,
+        )
+        return Authenticator(
+            self.pool,
+            Lockout(limits),
+            service=self.settings.service,
+            clock=self.clock,
+            now_ms=self.now_ms,
+        )
 
     async def metrics(self, request: Request) -> Response:
         """This process's metrics, as Prometheus reads them."""
@@ -233,13 +267,17 @@ class AccessService:
         age = self.clock() - self.feed.proved_at
         return None if self.freshness.fresh() else f"no proof of life for {age:.1f} s"
 
-    async def _write_sessions(self, rows: list[SessionRow]) -> None:
-        async with self.database.write() as connection:
-            await sessions.store(connection, rows)
 
-    async def _write_events(self, rows: list[EventRow]) -> None:
-        async with self.database.write() as connection:
-            await events.store(connection, rows)
+async def _write_sessions(database: Database, rows: list[SessionRow]) -> None:
+    used = {row.credential_id: row.updated_at for row in rows if row.credential_id is not None}
+    async with database.write() as connection:
+        await sessions.store(connection, rows)
+        await credentials.mark_used(connection, used)
+
+
+async def _write_events(database: Database, rows: list[EventRow]) -> None:
+    async with database.write() as connection:
+        await events.store(connection, rows)
 
 
 class _Guarded:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from directory.errors import DirectoryError
+from directory.errors import DirectoryError, Unavailable
 from directory.sessions import SessionRow
 
 log = structlog.get_logger(__name__)
@@ -69,11 +69,10 @@ class SessionWriter:
                     await asyncio.sleep(self._gather)
                 batch = list(self._rows.values())[: self._batch]
                 try:
-                    await self._write(batch)
+                    await self._store(batch)
                 except DirectoryError as error:
                     if self._closing:
-                        self.dropped += len(self._rows)
-                        log.warning("session rows lost at the stop", count=len(self._rows), error=str(error))
+                        self._lose(len(self._rows), error)
                         return
                     log.warning("session rows wait for the database", count=len(self._rows), error=str(error))
                     await asyncio.sleep(self._retry)
@@ -83,6 +82,23 @@ class SessionWriter:
                         del self._rows[row.client_id]
         finally:
             self._task = None
+
+    async def _store(self, batch: list[SessionRow]) -> None:
+        try:
+            await self._write(batch)
+        except Unavailable:
+            raise
+        except Exception as error:
+            if len(batch) == 1:
+                # A row that cannot be stored must not stand in the way of all that come after it.
+                self._lose(1, error)
+                return
+            for row in batch:
+                await self._store([row])
+
+    def _lose(self, count: int, error: Exception) -> None:
+        self.dropped += count
+        log.warning("session rows lost", count=count, error=f"{type(error).__name__}: {error}")
 
     async def close(self) -> None:
         """Write what is left, once, and stop."""

@@ -21,7 +21,10 @@ class AccessSettings(BaseSettings):
         description="This deployment's service id: the first level of every topic, and the only realm accepted in "
         "a user name (`E@service`). Empty: no prefix, no realm.",
     )
-    presence_public: bool = Field(False, description="Whether everybody may read everybody's status topic.")
+    presence_public: bool | None = Field(
+        None,
+        description="Whether everybody may read everybody's status topic; unset: as the policy document says.",
+    )
     connect_rules: bool = Field(
         True,
         description="Whether the answer to a connect carries the rights that do not change during a session. "
@@ -40,6 +43,13 @@ class AccessSettings(BaseSettings):
         300.0,
         ge=0,
         description="Seconds for which known clients are served from memory while the database is away; 0 = none.",
+    )
+    patience: float = Field(
+        0.8,
+        gt=0,
+        le=4,
+        description="Seconds that one question of the broker may wait for the database or a password's turn; then "
+        "it is denied, or served from memory within the outage grace. EMQX starves when log-ins hang.",
     )
     memory_people: int = Field(100_000, ge=100, description="People kept in memory at most.")
     memory_clients: int = Field(200_000, ge=100, description="Client ids kept in memory at most.")

@@ -32,25 +32,26 @@ from acl_service.memory import LOOK_UPS, Memory
 from acl_service.policy.connect import connect_rules
 from acl_service.principals import Client
 from acl_service.sessions import SessionWriter
-from acl_service.verdict import (
-    BLOCKED_CLIENT,
-    CREDENTIAL_ENDED,
-    FAULTY_RULES,
-    FOREIGN_CLIENT,
-    NO_POLICY,
-    UNKNOWN_CLIENT,
-    Refusal,
-)
+from acl_service.standing import refuse
+from acl_service.verdict import CREDENTIAL_ENDED, FOREIGN_CLIENT, Refusal
 from directory.sessions import SessionRow
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A client that may come in, and what it is told."""
+    """A client that may come in, and what it is told.
+
+    Attributes:
+        client: bound to its owner and grants.
+        identified: the owner, and the credential that was right.
+        expire_at: Unix seconds at which EMQX ends the session; None = never.
+        version: the feed version up to which all of this was true when it was judged.
+    """
 
     client: Client
     identified: Identified
     expire_at: int | None
+    version: int
 
     allowed = True
 
@@ -98,7 +99,7 @@ class Authn:
             return
         try:
             question = decode_authn(await read_body(receive))
-        except (MalformedBody, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (MalformedBody, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             self._tally.deny("authn", "body", str(error))
             await answer(send, DENY)
             return
@@ -106,7 +107,7 @@ class Authn:
             verdict = await self._verdict(question)
             body = DENY if isinstance(verdict, Refusal) else self._admit(verdict, question)
         except Exception as error:  # an internal fault is a deny, never a 500 (decision 1)
-            verdict, body = Refusal("fault", f"{type(error).__name__}: {error}"), DENY
+            verdict, body = self._tally.fault("authn", error), DENY
         if isinstance(verdict, Refusal):
             self._tally.deny(
                 "authn",
@@ -135,30 +136,34 @@ class Authn:
         """Judge by memory, looking up what it lacks: the person and the client id in one snapshot."""
         memory = self._memory
         for _ in range(LOOK_UPS):
-            client, person = memory.bound(question.clientid), memory.person(claim.employee_id)
-            if client is not None and (person is not None or memory.absent(claim.employee_id)):
+            client = await memory.find_client(question.clientid, claim.employee_id)
+            person = memory.person(claim.employee_id)
+            identified = await self._authenticator.identify(claim, person, verified)
+            # A password takes its time: what was revoked meanwhile must not slip in behind a newer version number.
+            if memory.bound(question.clientid) is client and memory.person(claim.employee_id) is person:
                 break
-            await memory.look_up((claim.employee_id,), (question.clientid,))
         else:
-            raise Overloaded(f"the rows of {question.clientid!r} change faster than they can be read")
-        identified = await self._authenticator.identify(claim, person, verified)
+            raise Overloaded(f"the rows of {question.clientid!r} change faster than they can be judged")
         if isinstance(identified, Refusal):
             return identified
-        refusal = _refuse(client, identified)
+        refusal = refuse(client)
         if refusal is not None:
             return refusal
+        if client.person is not identified.person:
+            return FOREIGN_CLIENT
         expires = identified.credential.expires_at
         expire_at = None if expires is None else expires // 1000
         if expire_at is not None and expire_at <= self._now_ms() // 1000:
             # EMQX refuses a log-in whose end is not ahead (contract fact 6): say so ourselves.
             return CREDENTIAL_ENDED
-        return Admitted(client, identified, expire_at)
+        return Admitted(client, identified, expire_at, memory.grants_version(client))
 
     def _admit(self, admitted: Admitted, question: AuthnQuestion) -> bytes:
         client, credential = admitted.client, admitted.identified.credential
+        self._memory.prove(client)
         person = admitted.identified.person
         zone = "" if unknown(question.zone) else question.zone
-        version = self._memory.grants_version(client)
+        version = admitted.version
         now_ms = self._now_ms()
         self._sessions.put(
             SessionRow(
@@ -193,18 +198,3 @@ class Authn:
                 acl=acl or msgspec.UNSET,
             )
         )
-
-
-def _refuse(client: Client, identified: Identified) -> Refusal | None:
-    """Whether this person may use this client id (decision 9)."""
-    if client.owner is None:
-        return UNKNOWN_CLIENT
-    if client.owner.employee_id != identified.person.employee_id:
-        return FOREIGN_CLIENT
-    if client.blocked:
-        return BLOCKED_CLIENT
-    if client.grants is None:
-        return NO_POLICY
-    if client.faulty or identified.person.faulty:
-        return FAULTY_RULES
-    return None

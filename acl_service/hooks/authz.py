@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import msgspec
+from msgspec import UNSET
 
 from acl_service.errors import MalformedBody, Overloaded
 from acl_service.freshness import Freshness
@@ -35,16 +36,8 @@ from acl_service.memory import LOOK_UPS, Memory
 from acl_service.policy.decide import Decision, Request, decide
 from acl_service.policy.rules import Action
 from acl_service.principals import Client
-from acl_service.verdict import (
-    BLOCKED_CLIENT,
-    CREDENTIAL_ENDED,
-    FAULTY_RULES,
-    FOREIGN_CLIENT,
-    INACTIVE,
-    NO_POLICY,
-    UNKNOWN_CLIENT,
-    Refusal,
-)
+from acl_service.standing import refuse
+from acl_service.verdict import CREDENTIAL_ENDED, FOREIGN_CLIENT, UNAUTHENTICATED, Refusal
 
 _ACTIONS = {"publish": Action.PUBLISH, "subscribe": Action.SUBSCRIBE}
 
@@ -94,7 +87,7 @@ class Authz:
             return
         try:
             question = decode_authz(await read_body(receive))
-        except (MalformedBody, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (MalformedBody, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             self._tally.deny("authz", "body", str(error))
             await answer(send, DENY)
             return
@@ -106,7 +99,7 @@ class Authz:
                 return
             verdict = await self._freshness.settle(partial(self._settled, question))
         except Exception as error:  # an internal fault is a deny, never a 500 (decision 1)
-            verdict = Refusal("fault", f"{type(error).__name__}: {error}")
+            verdict = self._tally.fault("authz", error)
         if verdict.allowed:
             self._tally.allowed["authz"] += 1
             await answer(send, ALLOW)
@@ -143,7 +136,7 @@ class Authz:
             retain_of(question.retain),
             None if not zone or unknown(zone) else zone,
         )
-        assert client.grants is not None  # noqa: S101 - _refuse has seen it
+        assert client.grants is not None  # noqa: S101 - refuse has seen it
         decision = decide(client.grants, request, self._now_ms())
         if decision.missing is not None:
             return _Lookup((decision.missing,), ())
@@ -151,25 +144,20 @@ class Authz:
 
     def _refuse(self, client: Client, question: AuthzQuestion) -> Refusal | None:
         """What stands before the policy: whose the client id is, and whether he still may anything."""
-        owner, person = client.owner, client.person
-        if owner is None or person is None:
-            return UNKNOWN_CLIENT
-        if client.blocked:
-            return BLOCKED_CLIENT
+        refusal = refuse(client)
+        if refusal is not None:
+            return refusal
+        person = client.person
+        assert person is not None  # noqa: S101 - refuse has seen it
         claimed = question.employee_id
-        if claimed and claimed != owner.employee_id and not unknown(claimed):
-            return FOREIGN_CLIENT
-        if not person.active:
-            return INACTIVE
-        if client.grants is None:
-            return NO_POLICY
-        if client.faulty or person.faulty:
-            return FAULTY_RULES
+        if claimed is not UNSET and claimed != person.employee_id and not unknown(claimed):
+            return FOREIGN_CLIENT if claimed else UNAUTHENTICATED
         credential_id = question.credential_id
-        if credential_id and not unknown(credential_id):
+        if credential_id is not UNSET and not unknown(credential_id):
             credential = person.credentials.get(credential_id)
             if credential is None or ended(credential, self._now_ms()):
                 return CREDENTIAL_ENDED
+        self._memory.prove(client)
         return None
 
     async def _settled(self, question: AuthzQuestion) -> Decision | Refusal:

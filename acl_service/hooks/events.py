@@ -32,6 +32,13 @@ STORED = frozenset(
 """The kinds that presence is derived from; others are counted and forgotten."""
 
 
+BODY_LIMIT = 4 * 1024 * 1024
+"""Bytes of an event's body: it may hold the whole packet (1 MiB by default, more when escaped), and one that is
+refused is lost for good: a client could hide its connection behind large user properties."""
+
+KEPT = 64 * 1024
+"""Bytes of a body that are stored whole; of a larger one, the fields that presence is derived from."""
+
 Moment = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
 """Milliseconds since the epoch, as far as any JSON number is exact."""
 
@@ -90,10 +97,10 @@ class Events:
             await answer_empty(send, 401)
             return
         try:
-            body = await read_body(receive)
+            body = await read_body(receive, BODY_LIMIT)
             event = _decode(body)
-            row = _row(event, body.decode(), self._now_ms())
-        except (MalformedBody, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            row = _row(event, body, self._now_ms())
+        except (MalformedBody, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             self._tally.deny("events", "body", str(error))
             await answer_empty(send, 400)
             return
@@ -104,7 +111,9 @@ class Events:
         try:
             async with asyncio.timeout(self._patience):
                 await self._store.add(row)
-        except (DirectoryError, Overloaded, TimeoutError) as error:
+        except Exception as error:  # whatever it is, EMQX must try again: it drops what gets any other status
+            if not isinstance(error, (DirectoryError, Overloaded, TimeoutError)):
+                self._tally.fault("events", error)
             self._tally.events[event.event, "postponed"] += 1
             self._tally.deny(
                 "events", "postponed", f"{type(error).__name__}: {error}", client_id=event.clientid
@@ -115,20 +124,21 @@ class Events:
         await answer_empty(send, 204)
 
 
-def _row(event: EventBody, body: str, now_ms: int) -> EventRow:
+def _row(event: EventBody, body: bytes, now_ms: int) -> EventRow:
+    kept = body if len(body) <= KEPT else msgspec.json.encode(event)
     return EventRow(
         received_at=now_ms,
         kind=event.event,
         client_id=_fitted(event.clientid),
         username=_fitted(_given(event.username) or ""),
-        employee_id=_optional(event.client_attrs.get("employee_id")),
+        employee_id=_optional(event.client_attrs.get("employee_id"), 64),
         epoch=event.connected_at,
         disconnected_at=event.disconnected_at,
         reason=_optional(event.reason),
         topic=None if event.topic is None else _fitted(event.topic, 65_535),
         node=_optional(event.node),
         peer=_optional(_given(event.peername)),
-        body=body,
+        body=_fitted(kept.decode(), KEPT),
     )
 
 
@@ -136,8 +146,8 @@ def _given(value: str | None) -> str | None:
     return None if value in (None, "", "undefined") else value
 
 
-def _optional(value: str | None) -> str | None:
-    return None if value is None else _fitted(value)
+def _optional(value: str | None, limit: int = 256) -> str | None:
+    return None if value is None else _fitted(value, limit)
 
 
 def _fitted(value: str, limit: int = 256) -> str:

@@ -28,7 +28,7 @@ class HookSecrets:
             )
         if any(len(value) < len(b"Bearer ") + MINIMUM_BYTES for value in self._expected):
             raise ConfigurationError(
-                f"a hook secret is shorter than {MINIMUM_BYTES} bytes: choose a longer one"
+                f"MCHAT_HOOK_SECRETS: a secret is shorter than {MINIMUM_BYTES} bytes: choose a longer one"
             )
 
     def accept(self, headers: Sequence[tuple[bytes, bytes]]) -> bool:

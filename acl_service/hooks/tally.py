@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import structlog
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from acl_service.verdict import Refusal
+
 log = structlog.get_logger(__name__)
 
 LINES_PER_SECOND = 10
@@ -25,6 +27,7 @@ class Tally:
         self._second = 0
         self._lines = 0
         self._unlogged = 0
+        self._traced = -1
         self.allowed = {"authn": 0, "authz": 0}
         self.denied: Counter[tuple[str, str]] = Counter()
         self.events: Counter[tuple[str, str]] = Counter()
@@ -41,7 +44,21 @@ class Tally:
             self._unlogged += 1
             return
         self._lines += 1
-        log.info("denied", hook=hook, kind=kind, reason=reason, **subject)
+        shown = {name: _printable(value) for name, value in subject.items()}
+        log.info("denied", hook=hook, kind=kind, reason=_printable(reason), **shown)
+
+    def fault(self, hook: str, error: Exception) -> Refusal:
+        """A refusal for a fault of ours; its traceback is logged, at most once a second."""
+        second = int(self._clock())
+        if second != self._traced:
+            self._traced = second
+            log.error("a fault of ours, denied", hook=hook, exc_info=error)
+        return Refusal("fault", f"{type(error).__name__}: {error}")
+
+
+def _printable(value: str | None) -> str | None:
+    """The text as a terminal may show it: names come from strangers and may hold escape sequences."""
+    return value if value is None or value.isprintable() else repr(value)
 
 
 class TallyCollector:

@@ -34,7 +34,11 @@ class AuthnQuestion(msgspec.Struct, frozen=True):
 
 
 class AuthzQuestion(msgspec.Struct, frozen=True):
-    """Body of ``POST /emqx/authz`` (contract 2.2; the four last keys are ``client_attrs`` of the session)."""
+    """Body of ``POST /emqx/authz`` (contract 2.2; the four last keys are ``client_attrs`` of the session).
+
+    A key that is not there, or arrived as a literal ``${…}``, is another configuration: nothing is known. One that
+    is there and empty says that nobody gave this session attributes: it never authenticated here.
+    """
 
     clientid: str
     topic: str
@@ -42,9 +46,9 @@ class AuthzQuestion(msgspec.Struct, frozen=True):
     username: str = ""
     qos: str = ""
     retain: str = ""
-    employee_id: str = ""
+    employee_id: str | msgspec.UnsetType = msgspec.UNSET
+    credential_id: str | msgspec.UnsetType = msgspec.UNSET
     grants_version: str = ""
-    credential_id: str = ""
     zone: str = ""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from acl_service.errors import Overloaded
 from acl_service.identity.lockout import Lockout
@@ -20,12 +21,12 @@ from acl_service.verdict import (
     CREDENTIAL_ENDED,
     INACTIVE,
     LOCKED,
-    OVERLOADED,
     UNKNOWN_PERSON,
     WRONG_SECRET,
     Refusal,
 )
 from directory.credentials import CredentialRow
+from directory.ids import is_id
 from directory.secret import MAX_SECRET_BYTES, TOKEN_PREFIX, is_jwt_shaped, token_digest
 
 
@@ -95,6 +96,8 @@ class Authenticator:
         employee_id, fault = employee_of(username, self._service)
         if fault is not None:
             return Refusal("username", fault)
+        if not is_id(employee_id):
+            return Refusal("username", "the user name is no employee id")
         token = secret.startswith(TOKEN_PREFIX)
         if not token and is_jwt_shaped(secret):
             return Refusal("credential", "the secret is a JWT and none is accepted here")
@@ -144,16 +147,21 @@ class Authenticator:
         hashes = tuple(credential.hash for credential in stored)
         if hashes not in verified:
             try:
-                verified[hashes] = await self._pool.first_match(claim.secret, hashes)
-            except Overloaded:
-                return OVERLOADED
-            if verified[hashes] is None:
-                self._lockout.failed(claim.employee_id, claim.peer, self._clock())
+                verified[hashes] = await self._pool.first_match(
+                    claim.secret, hashes, peer=claim.peer, done=partial(self._checked, claim)
+                )
+            except Overloaded as error:
+                return Refusal("overloaded", str(error))
         matched = verified[hashes]
         if matched is None:
             return UNKNOWN_PERSON if person is None else WRONG_SECRET
-        self._lockout.succeeded(claim.employee_id, claim.peer)
         return stored[matched]
+
+    def _checked(self, claim: Claim, matched: int | None) -> None:
+        if matched is None:
+            self._lockout.failed(claim.employee_id, claim.peer, claim.secret, self._clock())
+        else:
+            self._lockout.succeeded(claim.employee_id, claim.peer)
 
 
 PasswordMemo = dict[tuple[str, ...], int | None]

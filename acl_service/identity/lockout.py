@@ -7,9 +7,12 @@ in this process, in bounded memory: the oldest are forgotten first.
 
 from __future__ import annotations
 
+import hmac
 from collections import OrderedDict
 from collections.abc import Collection, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from ipaddress import IPv6Network
+from secrets import token_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +34,15 @@ class LockoutLimits:
     remembered: int = 100_000
 
 
+RETRIES = 2
+"""EMQX sends a question again at most twice when its connection breaks (contract 2.7)."""
+
+
 class Lockout:
     """Counts failed passwords and says who is locked out.
+
+    The same wrong password of the same pair counts once for its first three times: those may be the broker's
+    retries. IPv6 peers are taken by their /64, which is what one subscriber is given.
 
     Args:
         limits: the numbers.
@@ -44,20 +54,25 @@ class Lockout:
         self._trusted = frozenset(trusted_peers)
         self._pairs = _Failures(limits.pair, limits)
         self._peers = _Failures(limits.peer, limits)
+        # Guesses are told apart by a digest under a key of this process: no secret is kept.
+        self._key = token_bytes(32)
 
     def locked(self, employee_id: str, peer: str, now: float) -> bool:
         """Whether a password of this name from this peer is refused unseen; ``now``: monotonic seconds."""
-        return self._pairs.locked((employee_id, peer), now) or self._peers.locked(peer, now)
+        network = _network(peer)
+        return self._pairs.locked((employee_id, network), now) or self._peers.locked(network, now)
 
-    def failed(self, employee_id: str, peer: str, now: float) -> None:
+    def failed(self, employee_id: str, peer: str, guess: str, now: float) -> None:
         """Count a wrong password."""
-        self._pairs.count((employee_id, peer), now)
-        if peer not in self._trusted:
-            self._peers.count(peer, now)
+        network = _network(peer)
+        digest = hmac.digest(self._key, guess.encode("utf-8", "surrogatepass"), "sha256")
+        counted = self._pairs.count((employee_id, network), now, digest)
+        if counted and peer not in self._trusted:
+            self._peers.count(network, now)
 
     def succeeded(self, employee_id: str, peer: str) -> None:
         """Forget this pair's failures; the peer's stay, or one good account would hide a guesser."""
-        self._pairs.forget((employee_id, peer))
+        self._pairs.forget((employee_id, _network(peer)))
 
 
 class _Failures:
@@ -74,19 +89,24 @@ class _Failures:
         record = self._seen.get(key)
         return record is not None and now < record.locked_until
 
-    def count(self, key: Hashable, now: float) -> None:
+    def count(self, key: Hashable, now: float, guess: bytes = b"") -> bool:
         record = self._seen.get(key)
         if record is None:
             record = self._seen[key] = _Record(first=now)
         elif now - record.first >= self._window:
-            record.first, record.failures = now, 0
+            record.restart(now)
         self._seen.move_to_end(key)
+        if len(self._seen) > self._remembered:
+            self._seen.popitem(last=False)
+        if guess:
+            record.guesses[guess] = times = record.guesses.get(guess, 0) + 1
+            if 1 < times <= 1 + RETRIES:
+                return False
         record.failures += 1
         if record.failures >= self._limit:
             record.locked_until = now + self._lock
-            record.first, record.failures = now, 0
-        if len(self._seen) > self._remembered:
-            self._seen.popitem(last=False)
+            record.restart(now)
+        return True
 
     def forget(self, key: Hashable) -> None:
         self._seen.pop(key, None)
@@ -97,3 +117,18 @@ class _Record:
     first: float
     failures: int = 0
     locked_until: float = 0.0
+    guesses: dict[bytes, int] = field(default_factory=dict)
+
+    def restart(self, now: float) -> None:
+        self.first, self.failures = now, 0
+        self.guesses.clear()
+
+
+def _network(peer: str) -> str:
+    """The peer as it is counted: an IPv6 address by its /64, anything else as it is."""
+    if ":" not in peer:
+        return peer
+    try:
+        return str(IPv6Network((peer.partition("%")[0], 64), strict=False))
+    except ValueError:
+        return peer

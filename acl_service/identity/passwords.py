@@ -3,69 +3,130 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import structlog
+
 from acl_service.errors import Overloaded
+from directory.errors import InvalidValue
 from directory.secret import decoy_hash, verify_password
+
+log = structlog.get_logger(__name__)
 
 
 class PasswordPool:
     """Checks passwords against stored hashes, a bounded number at a time.
 
     argon2id costs tens of milliseconds by design and releases the interpreter's lock, so ``threads`` is about
-    the number of cores to spend. What does not fit into ``waiting`` is refused at once: a queue of guesses
-    must not hold up the people behind it.
+    the number of cores to spend. What could not be answered in time is refused at once, and so is what one
+    peer sends beyond its share: one guesser must not stand in everybody's way. What nobody waits for any
+    more is not begun.
 
     Args:
         threads: hashes computed at the same time.
         waiting: checks under way or queued at most.
+        wait_s: how long a password may wait for its turn (seconds): less than the caller's patience.
+        peer_share: checks of one peer under way or queued at most.
+        trusted_peers: proxies, which carry many people's connections and have no share.
     """
 
-    def __init__(self, threads: int = 2, waiting: int = 64) -> None:
+    def __init__(
+        self,
+        threads: int = 2,
+        waiting: int = 64,
+        *,
+        wait_s: float = 0.5,
+        peer_share: int = 4,
+        trusted_peers: Collection[str] = (),
+    ) -> None:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="password")
+        self._threads = threads
         self._limit = waiting
+        self._wait = wait_s
+        self._share = peer_share
+        self._trusted = frozenset(trusted_peers)
+        self._peers: Counter[str] = Counter()
         self._pending = 0
+        self._hash_s = 0.0
 
     @property
     def pending(self) -> int:
         """Checks under way or queued now."""
         return self._pending
 
-    async def first_match(self, password: str, hashes: Sequence[str]) -> int | None:
+    async def first_match(
+        self,
+        password: str,
+        hashes: Sequence[str],
+        *,
+        peer: str = "",
+        done: Callable[[int | None], None] = lambda matched: None,
+    ) -> int | None:
         """The index of the first hash that the password fits, or None.
 
         Without a hash to compare (an unknown person, or one without a password) a decoy is computed, so that
         the time taken tells nobody which names exist.
 
-        Raises:
-            Overloaded: the pool is full.
-        """
-        if self._pending >= self._limit:
-            raise Overloaded(f"{self._pending} passwords are being checked: the pool is full")
-        self._pending += 1
-        future = asyncio.get_running_loop().run_in_executor(
-            self._executor, _first_match, password, tuple(hashes)
-        )
-        # The slot is free when the thread is, not when the caller's patience ends.
-        future.add_done_callback(self._release)
-        return await asyncio.shield(future)
+        Args:
+            password: as it was sent.
+            hashes: what is stored for the person.
+            peer: the address that it came from.
+            done: told the outcome on the event loop, even if the caller has given up meanwhile: a guess counts
+                although the guesser did not wait for it.
 
-    def _release(self, future: asyncio.Future[int | None]) -> None:
+        Raises:
+            Overloaded: the pool is full, would answer too late, or the peer has its share in it.
+        """
+        if self._pending >= self._limit or self._pending * self._hash_s / self._threads > self._wait:
+            raise Overloaded(f"{self._pending} passwords are being checked: the pool is full")
+        if peer not in self._trusted and self._peers[peer] >= self._share:
+            raise Overloaded(f"{self._share} passwords of this peer are being checked already")
+        self._pending += 1
+        self._peers[peer] += 1
+        work = self._executor.submit(_first_match, password, tuple(hashes))
+        loop = asyncio.get_running_loop()
+        answer = asyncio.wrap_future(work, loop=loop)
+        answer.add_done_callback(lambda ended: self._end(ended, peer, done))
+        try:
+            matched, _ = await asyncio.shield(answer)
+        except asyncio.CancelledError:
+            work.cancel()  # takes it out of the queue if no thread has begun it
+            raise
+        return matched
+
+    def _end(
+        self, ended: asyncio.Future[tuple[int | None, float]], peer: str, done: Callable[[int | None], None]
+    ) -> None:
         self._pending -= 1
-        if not future.cancelled():
-            future.exception()  # the awaiting caller, if it is still there, gets it too
+        self._peers[peer] -= 1
+        if not self._peers[peer]:
+            del self._peers[peer]
+        if ended.cancelled() or ended.exception() is not None:
+            return
+        matched, took = ended.result()
+        self._hash_s = took if not self._hash_s else 0.8 * self._hash_s + 0.2 * took
+        done(matched)
 
     def close(self) -> None:
         """Drop what is queued and let running hashes end."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
 
-def _first_match(password: str, hashes: tuple[str, ...]) -> int | None:
+def _first_match(password: str, hashes: tuple[str, ...]) -> tuple[int | None, float]:
+    """The index that fits, and the seconds taken."""
+    began = time.perf_counter()
+    matched: int | None = None
     if not hashes:
         verify_password(password, decoy_hash())
-        return None
     for index, stored in enumerate(hashes):
-        if verify_password(password, stored):
-            return index
-    return None
+        try:
+            if verify_password(password, stored):
+                matched = index
+                break
+        except InvalidValue as error:
+            # A damaged hash is nobody's password; the person's other ones still count.
+            log.error("a stored password hash cannot be used", error=str(error))
+    return matched, time.perf_counter() - began

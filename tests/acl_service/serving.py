@@ -96,12 +96,15 @@ class Served:
 async def serving(database: Database, **settings: Any) -> AsyncIterator[Served]:
     """Hooks and admin API on free ports of 127.0.0.1."""
     feed_stale_s = settings.pop("feed_stale_s", 2.0)
-    access = UntouchedSettings(**{"hook_secrets": HOOK_SECRET, **settings})
+    access = UntouchedSettings(
+        # Patient: what is tested is what is decided, on a machine of any load.
+        **{"hook_secrets": HOOK_SECRET, "patience": 4.0, **settings}
+    )
     async with AsyncExitStack() as stack:
         service = await stack.enter_async_context(
             AccessService.running(database, access, feed_stale_s=feed_stale_s)
         )
-        hooks_app = await stack.enter_async_context(service.hooks())
+        hooks_app = service.hooks()
         sockets = [stack.enter_context(bind("127.0.0.1:0", "TEST")) for _ in range(2)]
         stop = asyncio.Event()
         task = asyncio.create_task(
@@ -115,7 +118,7 @@ async def serving(database: Database, **settings: Any) -> AsyncIterator[Served]:
         stack.push_async_callback(stopped)
         urls = [f"http://127.0.0.1:{one.getsockname()[1]}" for one in sockets]
         hooks = await stack.enter_async_context(
-            httpx.AsyncClient(base_url=urls[0], headers=BEARER, timeout=10)
+            httpx.AsyncClient(base_url=urls[0], headers=BEARER, timeout=60)
         )
         admin = await stack.enter_async_context(httpx.AsyncClient(base_url=urls[1], timeout=10))
         yield Served(service, hooks, admin)

@@ -5,7 +5,7 @@ import pytest
 
 from acl_service.errors import Overloaded
 from acl_service.freshness import Freshness
-from acl_service.verdict import INACTIVE, OVERLOADED, TIMED_OUT, UNKNOWN_PERSON, Refusal
+from acl_service.verdict import INACTIVE, UNKNOWN_PERSON, Refusal
 from directory.errors import Unavailable
 
 
@@ -56,6 +56,12 @@ class Judge:
         if isinstance(verdict, Exception):
             raise verdict
         return verdict
+
+
+def refused(verdict: Allow | Refusal) -> str:
+    """The kind of a refusal."""
+    assert isinstance(verdict, Refusal)
+    return verdict.kind
 
 
 @pytest.fixture
@@ -112,7 +118,7 @@ async def test_without_the_database_a_stale_allow_stands_for_the_grace_and_not_l
     clock.now += 299
     assert await freshness.settle(Judge(Allow())) == Allow()
     clock.now += 1
-    assert await freshness.settle(Judge(Allow())) is TIMED_OUT
+    assert refused(await freshness.settle(Judge(Allow()))) == "unconfirmed"
 
 
 async def test_without_grace_nothing_is_served_once_the_feed_is_silent(feed: StubFeed, clock: Clock) -> None:
@@ -120,7 +126,7 @@ async def test_without_grace_nothing_is_served_once_the_feed_is_silent(feed: Stu
     feed.fault = Unavailable("away")
     assert await freshness.settle(Judge(Allow())) == Allow()
     clock.now += 2
-    assert await freshness.settle(Judge(Allow())) is TIMED_OUT
+    assert refused(await freshness.settle(Judge(Allow()))) == "unconfirmed"
 
 
 async def test_without_the_database_a_deny_stands(freshness: Freshness, feed: StubFeed) -> None:
@@ -133,7 +139,7 @@ async def test_what_was_found_before_a_change_never_stands_when_the_second_look_
 ) -> None:
     clock.now += 10
     feed.newest = 8
-    assert await freshness.settle(Judge(Allow(), Unavailable("away"))) is TIMED_OUT
+    assert refused(await freshness.settle(Judge(Allow(), Unavailable("away")))) == "unconfirmed"
 
 
 async def test_a_database_that_hangs_costs_one_patience_and_then_nobody_waits(
@@ -151,4 +157,22 @@ async def test_a_database_that_hangs_costs_one_patience_and_then_nobody_waits(
 
 
 async def test_a_full_queue_is_a_refusal_of_its_own(freshness: Freshness) -> None:
-    assert await freshness.settle(Judge(Overloaded("full"))) is OVERLOADED
+    assert refused(await freshness.settle(Judge(Overloaded("full")))) == "overloaded"
+
+
+async def test_patience_spent_elsewhere_is_not_held_against_the_database(
+    feed: StubFeed, clock: Clock
+) -> None:
+    """A password that waits for its turn must not make the next deny go unconfirmed."""
+    freshness = Freshness(feed, clock, patience_s=0.3)
+
+    async def slow() -> Refusal:
+        await asyncio.sleep(0.25)
+        feed.hangs = True
+        return INACTIVE
+
+    assert await freshness.settle(slow) is INACTIVE
+    assert freshness.failures == 0
+    feed.hangs = False
+    feed.newest = 8
+    assert await freshness.settle(Judge(UNKNOWN_PERSON, Allow())) == Allow()

@@ -34,12 +34,7 @@ ASKED = (
 
 async def answers(memory: Memory, client_id: str) -> list[object]:
     """What memory says of a client id: whose it is, and what it may do; looked up as the hooks do."""
-    for _ in range(LOOK_UPS):
-        client = memory.bound(client_id)
-        if client is not None:
-            break
-        await memory.look_up((), (client_id,))
-    assert client is not None
+    client = await memory.find_client(client_id)
     said: list[object] = [client.owner, client.blocked]
     if client.person is None or client.grants is None:
         return said
@@ -202,8 +197,40 @@ async def test_memory_is_bounded(database: Database) -> None:
     assert sizes["people"] <= 20
     assert sizes["clients"] <= 20
     assert sizes["unknown_people"] <= 5
-    assert sizes["unknown_clients"] <= 5
-    await memory.look_up((), ("p0_pc",))
-    client = memory.bound("p0_pc")
-    assert client is not None
+    assert sizes["unproven_clients"] <= 5
+    client = await memory.find_client("p0_pc")
     assert client.grants is not None
+
+
+async def test_who_only_knocks_does_not_push_out_who_has_come_in(database: Database) -> None:
+    """Client ids of real people can be named without end by anybody: `alice_1`, `alice_2` …"""
+    await activate_profile(database)
+    await add_person(database, "alice")
+    memory = Memory(database, bounds=MemoryBounds(people=20, clients=20, unknown=5))
+    memory.prove(await memory.find_client("alice_pc"))
+    for number in range(100):
+        await memory.find_client(f"alice_{number}")
+    rounds = memory.rounds
+    assert memory.bound("alice_pc") is not None
+    assert memory.rounds == rounds
+    assert memory.sizes["clients"] == 1
+    assert memory.sizes["unproven_clients"] == 5
+
+
+async def test_after_a_restored_database_nothing_known_before_is_kept(database: Database) -> None:
+    """The feed goes back to a lower version: rows read at a higher one are of another history."""
+    await activate_profile(database)
+    await add_person(database, "alice")
+    memory = Memory(database)
+    feed = await fed(database, memory)
+    memory.prove(await memory.find_client("alice_pc"))
+    assert memory.bound("alice_pc") is not None
+    memory.apply(1, None)
+    assert memory.bound("alice_pc") is None
+    assert memory.person("alice") is None
+    async with database.change("test", now_ms()) as change:
+        await people.set_status(change, "alice", "disabled")
+    client = await memory.find_client("alice_pc")
+    assert client.person is not None
+    assert not client.person.active
+    await feed.stop()

@@ -1,6 +1,6 @@
 from sqlalchemy import func, select
 
-from acl_service.retention import Retention
+from acl_service.retention import Keeping, Retention
 from directory import schema
 from directory.changes import newest_version
 from directory.database import Database
@@ -18,9 +18,9 @@ async def test_old_changes_go_and_the_version_stays(database: Database) -> None:
     await add_group(database, "team", "alice")
     await join(database, "team", "bob")
     version = await leave(database, "team", "bob")
-    assert await Retention(database, now_ms, keep_s=3_600).step() == 0
+    assert await Retention(database, now_ms, Keeping(changes=3_600)).step() == 0
     assert await kept(database) > 0
-    assert await Retention(database, lambda: now_ms() + 7_200_000, keep_s=3_600).step() > 0
+    assert await Retention(database, lambda: now_ms() + 7_200_000, Keeping(changes=3_600)).step() > 0
     assert await kept(database) == 0
     async with database.read() as connection:
         assert await newest_version(connection) == version

@@ -1,16 +1,18 @@
 """Who may come in, asked over a real socket."""
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import event, update
 
+from acl_service.identity import passwords
 from directory import credentials, people, registrations, rules, schema, sessions
 from directory.database import Database
 from directory.errors import Conflict
-from directory.secret import hash_password, new_token, token_digest
-from tests.acl_service.serving import Served, activate_profile, add_person, now_ms, serving
+from directory.secret import hash_password, new_token, token_digest, verify_password
+from tests.acl_service.serving import Served, activate_profile, add_person, now_ms, serving, until
 
 PASSWORD = "correct horse battery"
 
@@ -163,8 +165,8 @@ async def test_wrong_passwords_lock_the_pair_and_not_the_victim_elsewhere(
 ) -> None:
     await give_password(database, "alice")
     async with serving(database, lockout_pair=3) as served:
-        for _ in range(3):
-            assert not await allowed(served, "alice_pc", "alice", "guess guess", peer="10.6.6.6")
+        for number in range(3):
+            assert not await allowed(served, "alice_pc", "alice", f"guess {number} guess", peer="10.6.6.6")
         assert not await allowed(served, "alice_pc", "alice", PASSWORD, peer="10.6.6.6"), "locked"
         assert await allowed(served, "alice_pc", "alice", PASSWORD, peer="10.0.0.1")
         assert await allowed(served, "alice_pc", "alice", company["alice"], peer="10.6.6.6"), (
@@ -254,3 +256,108 @@ async def _until_denied(served: Served, client_id: str, username: str, secret: s
     async with asyncio.timeout(2):
         while await allowed(served, client_id, username, secret):
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("what", ["revoked", "disabled", "demoted", "blocked"])
+async def test_what_is_revoked_while_a_password_is_hashed_counts(
+    database: Database, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An allow that overtook its revocation, stamped with a newer version, would never be ended (decision 8)."""
+    await activate_profile(database)
+    await add_person(database, "root", role="admin")
+    await add_person(database, "alice", role="admin")
+    credential_id = await give_password(database, "alice")
+    hashing, go_on = threading.Event(), threading.Event()
+    verify = verify_password
+
+    def slow(password: str, stored: str) -> bool:
+        hashing.set()
+        assert go_on.wait(5)
+        return verify(password, stored)
+
+    monkeypatch.setattr(passwords, "verify_password", slow)
+    async with serving(database) as served:
+        asked = asyncio.create_task(served.authn("alice_pc", "alice", PASSWORD))
+        while not hashing.is_set():
+            await asyncio.sleep(0.001)
+        async with database.change("test", now_ms()) as change:
+            if what == "revoked":
+                await credentials.revoke(change, credential_id)
+            elif what == "disabled":
+                await people.set_status(change, "alice", "disabled")
+            elif what == "demoted":
+                await people.set_role(change, "alice", "employee")
+            else:
+                change.block("alice_pc", "alice", "alice")
+        await served.service.feed.catch_up()
+        go_on.set()
+        answer = await asked
+        if what == "demoted":
+            assert answer["client_attrs"]["role"] == "employee"
+            assert "eq mchat/status/+" not in {rule["topic"] for rule in answer["acl"]}
+        else:
+            assert answer == {"result": "deny"}
+
+
+async def test_one_guesser_does_not_stand_in_everybodys_way(
+    database: Database, company: dict[str, str]
+) -> None:
+    await give_password(database, "alice")
+    async with serving(database) as served:
+        stop = asyncio.Event()
+
+        async def guess(number: int) -> None:
+            while not stop.is_set():
+                await served.authn("x_pc", f"nobody{number}", f"guess {number} guess", peer="10.6.6.6")
+
+        guessing = [asyncio.create_task(guess(number)) for number in range(10)]
+        answers = [await allowed(served, "alice_pc", "alice", PASSWORD, peer="10.0.0.1") for _ in range(3)]
+        stop.set()
+        await asyncio.gather(*guessing)
+        assert all(answers)
+
+
+async def test_the_brokers_retries_of_a_wrong_password_lock_nobody(
+    database: Database, company: dict[str, str]
+) -> None:
+    await give_password(database, "alice")
+    async with serving(database) as served:
+        for guess in ("first guess", "second guess"):
+            for _ in range(3):
+                assert not await allowed(served, "alice_pc", "alice", guess)
+        assert await allowed(served, "alice_pc", "alice", PASSWORD)
+        for number in range(5):
+            assert not await allowed(served, "alice_pc", "alice", f"guess number {number}")
+        assert not await allowed(served, "alice_pc", "alice", PASSWORD), "five different guesses lock"
+
+
+async def test_in_steady_state_a_log_in_reads_nothing(served: Served, database: Database) -> None:
+    """Counted at the database's own driver; the session row is written behind."""
+    assert await allowed(served, "bob_pc", "bob", served.tokens["bob"])
+    await until(lambda: served.service.sessions.waiting == 0)
+    read: list[str] = []
+
+    def executed(_: Any, __: Any, statement: str, *___: Any) -> None:
+        if statement.lstrip().upper().startswith("SELECT"):
+            read.append(statement)
+
+    engine = database._engine.sync_engine
+    event.listen(engine, "before_cursor_execute", executed)
+    try:
+        for _ in range(20):
+            assert await allowed(served, "bob_pc", "bob", served.tokens["bob"])
+        assert read == []
+        assert not await allowed(served, "new_pc", "new", served.tokens["bob"])
+        assert read, "the counter counts"
+    finally:
+        event.remove(engine, "before_cursor_execute", executed)
+
+
+async def test_a_credential_tells_when_it_was_last_used(served: Served, database: Database) -> None:
+    before = now_ms()
+    assert await allowed(served, "bob_pc", "bob", served.tokens["bob"])
+    await until(lambda: served.service.sessions.waiting == 0)
+    async with database.read() as connection:
+        (credential,) = await credentials.list_(connection, "bob")
+    assert credential.last_used_at is not None
+    assert credential.last_used_at >= before

@@ -38,14 +38,79 @@ async def test_a_caller_who_gives_up_leaves_its_place_to_the_thread(monkeypatch:
     gate = threading.Event()
     monkeypatch.setattr(passwords, "verify_password", lambda *_: gate.wait(5))
     pool = PasswordPool(1, 1)
+    outcomes: list[int | None] = []
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
-            await pool.first_match("a", ["x"])
+            await pool.first_match("a", ["x"], done=outcomes.append)
     assert pool.pending == 1
     gate.set()
     async with asyncio.timeout(5):
         while pool.pending:
             await asyncio.sleep(0)
+    assert outcomes == [0], "the outcome counts, although nobody waited for it"
+    pool.close()
+
+
+async def test_what_nobody_waits_for_any_more_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, begun = threading.Event(), []
+
+    def hashing(password: str, stored: str) -> bool:
+        begun.append(password)
+        return gate.wait(5)
+
+    monkeypatch.setattr(passwords, "verify_password", hashing)
+    pool = PasswordPool(1, 8)
+    held = asyncio.create_task(pool.first_match("first", ["x"]))
+    while not begun:
+        await asyncio.sleep(0)
+    impatient = asyncio.create_task(pool.first_match("second", ["x"]))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    await asyncio.gather(impatient, return_exceptions=True)
+    gate.set()
+    assert await held == 0
+    assert await pool.first_match("third", ["x"]) == 0
+    assert begun == ["first", "third"]
+    assert pool.pending == 0
+    pool.close()
+
+
+async def test_one_peer_has_a_share_and_a_proxy_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = threading.Event()
+    monkeypatch.setattr(passwords, "verify_password", lambda *_: gate.wait(5))
+    pool = PasswordPool(1, 20, peer_share=2, trusted_peers=["proxy"])
+    held = [asyncio.create_task(pool.first_match("a", ["x"], peer="guesser")) for _ in range(2)]
+    held += [asyncio.create_task(pool.first_match("a", ["x"], peer="proxy")) for _ in range(5)]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded, match="this peer"):
+        await pool.first_match("a", ["x"], peer="guesser")
+    held.append(asyncio.create_task(pool.first_match("a", ["x"], peer="victim")))
+    gate.set()
+    assert await asyncio.gather(*held) == [0] * 8
+    assert await pool.first_match("a", ["x"], peer="guesser") == 0
+    pool.close()
+
+
+async def test_a_queue_longer_than_anybodys_patience_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = threading.Event()
+    monkeypatch.setattr(passwords, "verify_password", lambda *_: gate.wait(0.4))
+    pool = PasswordPool(1, 100, trusted_peers=["proxy"])
+    await pool.first_match("a", ["x"], peer="proxy")  # 0.4 s: now it knows how long a hash takes
+    held = [asyncio.create_task(pool.first_match("a", ["x"], peer="proxy")) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await pool.first_match("a", ["x"], peer="proxy")
+    gate.set()
+    await asyncio.gather(*held)
+    pool.close()
+
+
+async def test_a_damaged_hash_does_not_hide_a_good_one() -> None:
+    pool = PasswordPool(1, 4)
+    assert (
+        await pool.first_match("the right password", ["$nothing$known", hash_password("the right password")])
+        == 1
+    )
     pool.close()
 
 

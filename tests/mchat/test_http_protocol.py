@@ -1,0 +1,93 @@
+"""What strangers may do to a listener before they have sent a request."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from mchat import http_protocol
+from mchat.listeners import Listener, bind, serve
+
+
+async def peer(request: Request) -> Response:
+    body = await request.body()
+    return JSONResponse({"peer": request.client.host if request.client else None, "bytes": len(body)})
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[int]:
+    app = Starlette(routes=[Route("/", peer, methods=["GET", "POST"])])
+    stop = asyncio.Event()
+    with bind("127.0.0.1:0", "TEST") as bound:
+        task = asyncio.create_task(serve([Listener(app, bound)], stop))
+        yield bound.getsockname()[1]
+        stop.set()
+        await task
+
+
+async def request(port: int, head: str, body: bytes = b"") -> dict[str, object]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(head.encode() + body)
+    await reader.readuntil(b"\r\n\r\n")
+    answer: dict[str, object] = json.loads(await reader.readuntil(b"}"))
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+async def closed(port: int, *parts: bytes) -> bool:
+    """Whether the server ends the connection without an answer, within five seconds."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        async with asyncio.timeout(5):
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+            return await reader.read() == b""
+    except ConnectionError:
+        return True
+    except TimeoutError:
+        return False
+    finally:
+        writer.transport.abort()
+
+
+async def test_a_head_without_an_end_is_cut(port: int) -> None:
+    lines = [b"GET / HTTP/1.1\r\nhost: x\r\n", *(f"x-{n}: {'y' * 1_000}\r\n".encode() for n in range(2_000))]
+    assert await closed(port, *lines)
+    assert await closed(port, b"GET / HTTP/1.1\r\nx: ", *(b"y" * 10_000 for _ in range(200)))
+    assert (await request(port, f"GET / HTTP/1.1\r\nhost: x\r\nx: {'y' * 8_000}\r\n\r\n"))["bytes"] == 0
+
+
+async def test_a_request_that_does_not_end_is_cut(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_protocol, "REQUEST_S", 0.2)
+    assert await closed(port, b"GET / HTTP/1.1\r\nhost:")
+    assert await closed(port, b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nabc")
+    assert (await request(port, "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\n", b"abc"))[
+        "bytes"
+    ] == 3
+
+
+async def test_a_large_body_is_no_head(port: int) -> None:
+    size = 1_000_000
+    answer = await request(port, f"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {size}\r\n\r\n", b"x" * size)
+    assert answer["bytes"] == size
+
+
+async def test_an_address_that_a_caller_makes_up_is_not_believed(port: int) -> None:
+    answer = await request(port, "GET / HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 10.6.6.6\r\n\r\n")
+    assert answer["peer"] == "127.0.0.1"
+
+
+async def test_many_requests_of_one_connection_are_answered(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for _ in range(50):
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert (await reader.readuntil(b"}")).endswith(b"}")
+    writer.close()
+    await writer.wait_closed()

@@ -10,16 +10,14 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from acl_service.identity.names import refuse_client_id
-from acl_service.memory import Memory
+from acl_service.memory import LOOK_UPS, Memory
 from acl_service.policy.decide import Request
 from acl_service.policy.explain import Explanation, Verdict, explain
 from acl_service.policy.rules import Action
-from acl_service.principals import Client
+from acl_service.standing import refuse
 from mchat.errors import CommandError
 from mchat.roots import opened
 from mchat.settings import CommandSettings, access_settings, directory_settings
-
-_LOOK_UPS = 4
 
 
 async def explain_once(
@@ -49,7 +47,7 @@ async def explain_once(
     async with opened(directory_settings(command)) as database:
         memory = Memory(database, service=access.service, presence_public=access.presence_public)
         try:
-            await _explain(
+            await explain_client(
                 console,
                 memory,
                 client_id,
@@ -64,7 +62,7 @@ async def explain_once(
             await memory.close()
 
 
-async def _explain(
+async def explain_client(
     console: Console,
     memory: Memory,
     client_id: str,
@@ -76,35 +74,27 @@ async def _explain(
     zone: str,
     everything: bool,
 ) -> None:
-    client = await _client(memory, client_id)
-    if client.owner is None or client.person is None:
-        _say(console, allowed=False, reason=f"the client id {client_id} belongs to nobody: it cannot connect")
-        return
+    """Explain one request from a memory; what stands before the policy is said as the hooks say it."""
+    client = await memory.find_client(client_id)
     person, owner = client.person, client.owner
-    whose = (
-        "its beginning is that employee id" if owner.via == "employee" else f"registration {owner.pattern}"
-    )
-    console.print(
-        f"client {client_id} → {person.employee_id} ({whose}), role {person.role}, {person.status}",
-        markup=False,
-    )
-    if client.blocked:
-        _say(
-            console,
-            allowed=False,
-            reason="the client id is changing its owner and is blocked until that is done",
+    if person is not None and owner is not None:
+        whose = (
+            "its beginning is that employee id"
+            if owner.via == "employee"
+            else f"registration {owner.pattern}"
         )
-        return
-    if not person.active:
-        _say(console, allowed=False, reason=f"{person.employee_id} is {person.status}")
-        return
-    if client.grants is None:
-        _say(console, allowed=False, reason="no policy is active; run mchat init")
+        console.print(
+            f"client {client_id} → {person.employee_id} ({whose}), role {person.role}, {person.status}",
+            markup=False,
+        )
+    refusal = refuse(client)
+    if refusal is not None or client.grants is None:
+        _say(console, allowed=False, reason=refusal.reason if refusal is not None else "")
         return
     request = Request(action, topic, qos, retain if action is Action.PUBLISH else False, zone)
     now_ms = time.time_ns() // 1_000_000
     explanation = explain(client.grants, request, now_ms)
-    for _ in range(_LOOK_UPS):
+    for _ in range(LOOK_UPS):
         if explanation.decision.missing is None:
             break
         await memory.look_up((explanation.decision.missing,))
@@ -156,15 +146,6 @@ def _table(explanation: Explanation, shown: Sequence[Verdict]) -> Table:
             style="bold" if won else None if verdict.speaks else "dim",
         )
     return table
-
-
-async def _client(memory: Memory, client_id: str) -> Client:
-    for _ in range(_LOOK_UPS):
-        client = memory.bound(client_id)
-        if client is not None:
-            return client
-        await memory.look_up((), (client_id,))
-    raise CommandError(f"the rows of {client_id} change faster than they can be read; try again")
 
 
 def _say(console: Console, *, allowed: bool, reason: str) -> None:

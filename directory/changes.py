@@ -1,6 +1,6 @@
 """The unit of work of a rights-changing transaction, and what it leaves for readers (decision 5)."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
@@ -227,8 +227,3 @@ async def prune_changes(connection: AsyncConnection, keep_from_ms: int) -> int:
     )
     gone = await connection.execute(delete(schema.change).where(schema.change.c.version <= until))
     return gone.rowcount
-
-
-def subjects_of(kind: SubjectKind, ids: Collection[str]) -> list[Subject]:
-    """Make subjects of one kind, in the order of `ids`."""
-    return [Subject(kind, one) for one in ids]

@@ -26,11 +26,18 @@ _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psyco
 _SQLITE_AWAY: Final = frozenset({5, 6, 8, 10, 11, 13, 14, 26})
 
 
+# libpq's parameters that are secrets. SQLAlchemy hides a password before the host, and no other.
+_SECRETS: Final = frozenset(
+    {"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"}
+)
+
+
 def parse_url(url: str) -> URL:
     """Parse `sqlite:///path` or `postgresql://user:password@host/database`; the driver is added.
 
     Raises:
-        InvalidValue: Another database, no database, or a SQLite database without a file.
+        InvalidValue: Another database, no database, a SQLite database without a file, or a secret among
+            the parameters, where messages would show it. The message does not.
     """
     remedy = "use sqlite:///path/to/file.db or postgresql://user@host/database"
     try:
@@ -43,6 +50,13 @@ def parse_url(url: str) -> URL:
         raise InvalidValue(f"database {backend!r} is not supported: {remedy}")
     if not parsed.database or (backend == "sqlite" and parsed.database == ":memory:"):
         raise InvalidValue(f"the database URL names no {backend} database: {remedy}")
+    shown = sorted({name for name in parsed.query if name.strip().lower() in _SECRETS})
+    if shown:
+        raise InvalidValue(
+            f"the database URL has {', '.join(shown)} among its parameters, where it would be shown: "
+            "write postgresql://user:password@host/database, or name a passfile; a key that needs "
+            "sslpassword must be stored without one"
+        )
     return parsed.set(drivername=_DRIVERS[backend])
 
 

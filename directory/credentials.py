@@ -14,6 +14,7 @@ from directory.errors import Conflict, InvalidValue, NotFound
 from directory.ids import check_text, new_id
 from directory.schema import credential, employee
 from directory.sets import among
+from directory.work_factors import check_work
 
 CredentialKind = Literal["token", "password", "certificate"]
 
@@ -91,10 +92,12 @@ async def add_password(
     Raises:
         NotFound: There is no such person.
         Conflict: The person is deleted.
-        InvalidValue: What came is no hash, the label is too long, or it ends before it begins.
+        InvalidValue: What came is no hash that can be checked, or one whose check takes so long that it
+            would never log in (`work_factors`); the label is too long, or it ends before it begins.
     """
     if not password_hash.startswith("$") or len(password_hash) > 512:
         raise InvalidValue("a password is stored as its hash only: make one with secret.hash_password")
+    check_work(password_hash)
     return await _add(change, "password", employee_id, password_hash, label, expires_at)
 
 

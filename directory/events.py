@@ -78,7 +78,16 @@ async def count(connection: AsyncConnection) -> int:
     return await connection.scalar(select(func.count()).select_from(presence_event)) or 0
 
 
-async def prune(connection: AsyncConnection, before_ms: int) -> int:
-    """Delete the events that came before `before_ms`, and return their number."""
-    gone = await connection.execute(delete(presence_event).where(presence_event.c.received_at < before_ms))
+async def prune(connection: AsyncConnection, before_ms: int, limit: int = 5_000) -> int:
+    """Delete events that came before `before_ms`, the oldest `limit` at most; returns how many.
+
+    A step of bounded length: call it in a transaction each, until it returns less than `limit`.
+    """
+    oldest = (
+        select(presence_event.c.event_id)
+        .where(presence_event.c.received_at < before_ms)
+        .order_by(presence_event.c.received_at, presence_event.c.event_id)
+        .limit(limit)
+    )
+    gone = await connection.execute(delete(presence_event).where(presence_event.c.event_id.in_(oldest)))
     return gone.rowcount

@@ -69,8 +69,9 @@ class Feed:
     Args:
         database: The database, whose kind decides how changes are noticed.
         on_change: Called with a version and its subjects before `version` moves to it, on the event loop
-            and without waiting. Subjects None means that what changed is unknown: drop everything. If it
-            raises, the version is told again.
+            and without waiting. Subjects None means that what changed is unknown: drop everything; so it
+            is after every loss of the connection, and the version may then be the same as before, or
+            lower. If it raises, the version is told again.
         clock: Seconds that only grow.
         poll_s: Seconds between two looks on SQLite.
         proof_s: Seconds between two proofs on PostgreSQL, where changes are told.
@@ -197,10 +198,11 @@ class Feed:
             self._served, self._waiting = self._waiting, []
             try:
                 await self._read_stubbornly()
-            except Unavailable as error:
-                _log.warning("change feed: %s", error)
+            except Exception as error:
+                # Whatever it is: a feed that has ended denies everybody until the process is restarted.
+                _log_fault("change feed: %s", error)
                 self._connected = False
-                self._refuse(str(error))
+                self._refuse(_why(error))
                 await self._recover()
             for waiter in self._served:
                 if not waiter.done():
@@ -216,19 +218,15 @@ class Feed:
             # frozen, those who wait have waited long enough.
             if self._clock() - began > self._patience_s:
                 raise
-            self._source.close()
-            await self._source.open(self._wake.set)
-            await self._read()
+            await self._read_anew()
 
     async def _recover(self) -> None:
         pause = _FIRST_PAUSE_S
         while True:
-            self._source.close()
             try:
-                await self._source.open(self._wake.set)
-                await self._read()
-            except Unavailable as error:
-                _log.debug("change feed, still: %s", error)
+                await self._read_anew()
+            except Exception as error:
+                _log_fault("change feed, still: %s", error, logging.DEBUG)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
             else:
@@ -236,11 +234,20 @@ class Feed:
                 _log.warning("change feed: connected again, at version %d", self._version)
                 return
 
-    async def _read(self) -> None:
+    async def _read_anew(self) -> None:
+        self._source.close()
+        await self._source.open(self._wake.set)
+        # A connection made anew may lead to another history: a replica that lagged when it took over, a
+        # backup that was restored. There the same numbers stand for other changes.
+        await self._read(known_history=False)
+
+    async def _read(self, *, known_history: bool = True) -> None:
         self.reads += 1
         self._sent_at = sent = self._clock()
         version = await self._source.newest()
-        if version != self._version:
+        if not known_history:
+            self._tell(version, None)
+        elif version != self._version:
             await self._advance(version)
         self._proved_at = sent
 
@@ -274,3 +281,16 @@ class Feed:
             if not waiter.done():
                 waiter.set_exception(Unavailable(why))
         self._served, self._waiting = [], []
+
+
+def _log_fault(message: str, error: Exception, level: int = logging.WARNING) -> None:
+    if isinstance(error, Unavailable):
+        _log.log(level, message, error)
+    else:
+        _log.error(message, _why(error), exc_info=error)
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, Unavailable):
+        return str(error)
+    return f"the change feed met a {type(error).__name__}: see the log, and report it"

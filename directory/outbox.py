@@ -117,9 +117,18 @@ async def pending(connection: AsyncConnection, worker: str, limit: int = 500) ->
     return [_row(row) for row in rows]
 
 
-async def prune(connection: AsyncConnection, before_ms: int) -> int:
-    """Delete work that was done before `before_ms`, and return how much."""
-    gone = await connection.execute(delete(outbox).where(outbox.c.done_at < before_ms))
+async def prune(connection: AsyncConnection, before_ms: int, limit: int = 5_000) -> int:
+    """Delete work that was done before `before_ms`, the oldest `limit` pieces at most; returns how many.
+
+    A step of bounded length: call it in a transaction each, until it returns less than `limit`.
+    """
+    oldest = (
+        select(outbox.c.outbox_id)
+        .where(outbox.c.done_at < before_ms)
+        .order_by(outbox.c.done_at, outbox.c.outbox_id)
+        .limit(limit)
+    )
+    gone = await connection.execute(delete(outbox).where(outbox.c.outbox_id.in_(oldest)))
     return gone.rowcount
 
 

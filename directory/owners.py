@@ -46,14 +46,16 @@ class Owner:
 
 
 def candidates(client_id: str) -> Candidates:
-    """List what could own `client_id`; nothing, if decision 9 does not allow it as a client id."""
+    """List what could own `client_id`; nothing, if decision 9 does not allow it as a client id.
+
+    Ids and prefixes of at most `MAX_ID_LENGTH` characters are listed, so that a client id made of
+    separators costs a bounded look-up.
+    """
     if client_id_fault(client_id) is not None:
         return Candidates((), None, ())
-    people = [client_id, *(client_id[:end] for end in _ends(client_id, "_"))]
-    prefixes = tuple(client_id[: end + 1] for end in _ends(client_id, *PREFIX_ENDS))
-    return Candidates(
-        tuple(one for one in people if len(one) <= MAX_ID_LENGTH and is_id(one)), client_id, prefixes
-    )
+    people = [client_id, *(client_id[:end] for end in _ends(client_id[: MAX_ID_LENGTH + 1], "_"))]
+    prefixes = tuple(client_id[: end + 1] for end in _ends(client_id[:MAX_ID_LENGTH], *PREFIX_ENDS))
+    return Candidates(tuple(one for one in people if is_id(one)), client_id, prefixes)
 
 
 async def owners(connection: AsyncConnection, client_ids: Collection[str]) -> dict[str, Owner | None]:
@@ -91,8 +93,8 @@ async def owner_of(connection: AsyncConnection, client_id: str) -> Owner | None:
     return (await owners(connection, [client_id]))[client_id]
 
 
-def _ends(client_id: str, *separators: str) -> Iterator[int]:
-    return (at for at in range(len(client_id) - 1, -1, -1) if client_id[at] in separators)
+def _ends(text: str, *separators: str) -> Iterator[int]:
+    return (at for at in range(len(text) - 1, -1, -1) if text[at] in separators)
 
 
 def _strongest(

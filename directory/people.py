@@ -207,24 +207,6 @@ async def rename(change: Change, employee_id: str, name: str) -> None:
     change.audit("employee.rename", employee_id)
 
 
-async def set_profile(
-    change: Change,
-    employee_id: str,
-    *,
-    agent_profile: Mapping[str, Any] | None,
-    skills_badge: Sequence[str],
-) -> None:
-    """Say what an agent can do, and with which skills; it gives no rights.
-
-    Raises:
-        NotFound: There is no such person.
-    """
-    await _locked(change, employee_id)
-    profile = None if agent_profile is None else dict(agent_profile)
-    await _update(change, employee_id, agent_profile=profile, skills_badge=list(skills_badge))
-    change.audit("employee.profile", employee_id)
-
-
 async def get(connection: AsyncConnection, employee_id: str) -> Person:
     """Read a person, deleted or not.
 

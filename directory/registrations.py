@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from directory import takeover
 from directory.changes import Change, Subject
 from directory.errors import Conflict, InvalidId, InvalidValue, NotFound
-from directory.ids import check_client_id
+from directory.ids import MAX_ID_LENGTH, check_client_id
 from directory.owners import PREFIX_ENDS, candidates
 from directory.schema import client_registration, employee
 from directory.schema.rights import REGISTRATION_KINDS
@@ -45,7 +45,8 @@ async def add(change: Change, pattern: str, kind: str, employee_id: str) -> None
     the same person's too: it would never take effect, since employee ids win.
 
     Raises:
-        InvalidValue: The pattern or the kind is not allowed; a prefix ends in `_` or `-`.
+        InvalidValue: The pattern or the kind is not allowed; a prefix ends in `_` or `-` and has at most
+            64 characters.
         NotFound: There is no such person.
         Conflict: It exists, the person is deleted, or it overlaps a person's ids or another's registration.
     """
@@ -142,6 +143,11 @@ def _check_pattern(pattern: str, kind: str) -> None:
     check_client_id(pattern)
     if kind == "prefix" and (not pattern.endswith(PREFIX_ENDS) or len(pattern) < 2):
         raise InvalidId(f"prefix {pattern[:80]!r} is not allowed: at least two characters, the last _ or -")
+    if kind == "prefix" and len(pattern) > MAX_ID_LENGTH:
+        raise InvalidId(
+            f"prefix {pattern[:80]!r} has {len(pattern)} characters, more than {MAX_ID_LENGTH}: choose a "
+            "shorter one, or register the client ids themselves"
+        )
 
 
 async def _overlapping(change: Change, pattern: str, kind: str) -> list[Registration]:

@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks [NAME …]``: runs benchmarks, each printing one JSON object a line; all without a name."""
+"""``python -m tests.benchmarks [NAME …]``: one JSON object a line from each named benchmark, or from all."""
 
 import sys
 from collections.abc import Callable

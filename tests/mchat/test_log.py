@@ -1,0 +1,69 @@
+"""One form and one level for every line, whichever library's logger it comes from."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+LINES = """
+import logging, structlog
+from mchat import log
+from mchat.settings import CommandSettings
+log.configure(CommandSettings(_env_file=None))
+for name in ("directory.feed", "elsewhere"):
+    logging.getLogger(name).debug("debug of %s", name)
+    logging.getLogger(name).warning("warning of %s: 爱", name)
+structlog.get_logger("mchat.test").debug("debug of structlog", number=1)
+structlog.get_logger("mchat.test").warning("warning of structlog", number=1)
+try:
+    secret = "hidden" + "-value"
+    raise ValueError("a fault")
+except ValueError:
+    logging.getLogger("directory.feed").exception("it failed")
+    structlog.get_logger("mchat.test").exception("it failed too")
+"""
+
+
+def lines(**settings: str) -> list[str]:
+    """What a process with these settings writes."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", LINES],
+        env={"PYTHONUTF8": "1", **{f"MCHAT_{name.upper()}": value for name, value in settings.items()}},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert not done.stdout
+    return done.stderr.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("level", "debugs", "warnings"),
+    [
+        ("debug", ["debug of directory.feed", "debug of structlog"], 3),
+        ("info", [], 3),
+        ("warning", [], 3),
+        ("error", [], 0),
+    ],
+)
+def test_every_line_is_json_and_of_the_level(level: str, debugs: list[str], warnings: int) -> None:
+    written = [json.loads(line) for line in lines(log_json="true", log_level=level)]
+    assert [line["event"] for line in written if line["level"] == "debug"] == debugs
+    warned = {line["event"]: line["logger"] for line in written if line["level"] == "warning"}
+    assert len(warned) == warnings
+    if warned:
+        assert warned["warning of directory.feed: 爱"] == "directory.feed"
+        assert warned["warning of structlog"] == "mchat.test"
+    failed = [line for line in written if line["level"] == "error"]
+    assert [line["event"] for line in failed] == ["it failed", "it failed too"]
+    assert all("ValueError: a fault" in line["exception"] for line in failed)
+    assert all(line["timestamp"].endswith("Z") for line in written)
+
+
+def test_text_has_both_and_no_local_variables() -> None:
+    text = "\n".join(lines(log_level="debug"))
+    for word in ("debug of directory.feed", "debug of structlog", "number=1", "ValueError: a fault"):
+        assert word in text
+    assert "hidden-value" not in text

@@ -6,19 +6,20 @@ never grant more than `decide` would: only allows; publishes by pattern, because
 of one very filter; nothing that a deny might take back; nothing that changes while the session lasts.
 """
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from acl_service.policy.denies import MARKS, Own, Search
 from acl_service.policy.grants import Grants
-from acl_service.policy.rules import Action, Effect, Placeholder, Rule
-from acl_service.policy.topics import MULTI, SINGLE, overlaps
+from acl_service.policy.lasting import Right, read_plainly
+from acl_service.policy.rules import Action, Placeholder
+from acl_service.policy.topics import MULTI, SINGLE
 
 LIMIT: Final = 50
 """Rules that a connection gets at most: the broker walks over them one by one, for every message."""
 
-_LASTING: Final = frozenset({Placeholder.CLIENT_ID, Placeholder.EMPLOYEE_ID})
-"""Placeholders whose values stay the same while a session lasts."""
+STEPS: Final = 2_500
+"""Work that one connect is worth (`denies.Search`), under a millisecond; what it leaves out is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,75 +46,54 @@ def connect_rules(
 ) -> tuple[ConnectRule, ...]:
     """Return the rights that the broker may grant by itself as long as the session lasts.
 
-    Publishes come first, because there are more of them than of subscribes; then the policy's order.
+    Publishes come first, because there are more of them than of subscribes; then the policy's order. What would
+    be too much work to be sure of is left out; what is left out is asked for.
 
     Args:
         grants: of the client that connects.
         zone: of its listener; `None` if unknown.
         now_ms: milliseconds since 1970 (UTC).
-        limit: how many rules at most; what is left out is asked for.
+        limit: how many rules at most.
     """
-    if grants.program.closed:
+    program = grants.program
+    if program.closed:
         return ()
-    denies = [rule for index in grants.layers for rule in index.rules if _may_deny(rule, zone, now_ms)]
-    found: dict[ConnectRule, None] = {}
-    for action in (Action.PUBLISH, Action.SUBSCRIBE):
-        for rule in grants.program.index.rules:
-            for each in _rendered(rule, action, grants, zone, denies):
-                found[each] = None
-    return tuple(found)[:limit]
-
-
-def _may_deny(rule: Rule, zone: str | None, now_ms: int) -> bool:
-    """Tell whether a deny speaks during the session, now or later."""
-    if rule.effect is not Effect.DENY or (rule.valid_until_ms is not None and now_ms >= rule.valid_until_ms):
-        return False
-    return rule.zone is None or zone is None or rule.zone == zone
-
-
-def _rendered(
-    rule: Rule, action: Action, grants: Grants, zone: str | None, denies: Sequence[Rule]
-) -> Iterator[ConnectRule]:
-    if rule.effect is not Effect.ALLOW or not rule.action.includes(action):
-        return
-    if rule.valid_from_ms is not None or rule.valid_until_ms is not None or rule.zone not in (None, zone):
-        return
-    if not rule.template.placeholders <= _LASTING:
-        return
-    topic = rule.template.render(
-        {Placeholder.CLIENT_ID: grants.client_level, Placeholder.EMPLOYEE_ID: grants.employee_level}
+    own: Own = (
+        (MARKS[Placeholder.CLIENT_ID], grants.client_level),
+        (MARKS[Placeholder.EMPLOYEE_ID], grants.employee_level),
     )
-    if topic is None or not _safe(topic) or any(_bars(deny, rule, action, topic, grants) for deny in denies):
-        return
-    qos = None if rule.qos is None else tuple(sorted(rule.qos))
-    if action is Action.PUBLISH:
-        # Up to 5.8.1 the broker lets a leading wildcard match `$…`.
-        if topic[0] not in (SINGLE, MULTI):
-            yield ConnectRule("allow", "publish", topic, qos, None if rule.retain else False)
-    elif SINGLE in topic or MULTI in topic:
-        yield ConnectRule("allow", "subscribe", f"eq {topic}", qos)
-    else:
-        yield ConnectRule("allow", "subscribe", topic, qos)
+    values = dict(own)
+    search = Search(zone, now_ms, own, STEPS)
+    personal = () if grants.exceptions is None else (grants.exceptions.denies,)
+    every = (*personal, program.index.denies)
+    found: dict[ConnectRule, None] = {}
+    for right in program.lasting.rights(zone):
+        if len(found) >= limit:
+            break
+        told = _told(right, own)
+        if told is None:
+            continue
+        against = personal if right.settled else every
+        if against:
+            words = tuple(values.get(word) or word for word in right.words)
+            if any(search.barred(denies, words, right.action, right.priority) for denies in against):
+                continue
+        found[told] = None
+    return tuple(found)
 
 
-def _safe(topic: str) -> bool:
-    """Tell whether the broker reads a topic as it is: no placeholder of its own in it, no `eq ` before it."""
-    return "${" not in topic and not topic.startswith("eq ")
-
-
-def _bars(deny: Rule, allow: Rule, action: Action, topic: str, grants: Grants) -> bool:
-    """Tell whether a deny might take back what an allow grants on a topic, now or while the session lasts."""
-    if deny.priority < allow.priority or not deny.action.includes(action):
-        return False
-    words: list[str] = []
-    for level in deny.template.levels:
-        if isinstance(level, str):
-            words.append(level)
-        elif level is Placeholder.CLIENT_ID:
-            words.append(grants.client_level or SINGLE)
-        elif level is Placeholder.EMPLOYEE_ID:
-            words.append(grants.employee_level or SINGLE)
-        else:
-            # Groups, departments and peers change: any of them may be meant tomorrow.
-            words.append(SINGLE)
-    return overlaps("/".join(words), topic)
+def _told(right: Right, own: Own) -> ConnectRule | None:
+    """Write a right down for one client; `None` if he has no such level or the broker would misread it."""
+    topic = right.filter
+    for mark, value in own:
+        if mark in topic:
+            if value is None:
+                return None
+            topic = topic.replace(mark, value)
+    if not read_plainly(topic):
+        return None
+    if right.action is Action.PUBLISH:
+        return ConnectRule("allow", "publish", topic, right.qos, None if right.retain else False)
+    if SINGLE in topic or MULTI in topic:
+        topic = f"eq {topic}"
+    return ConnectRule("allow", "subscribe", topic, right.qos)

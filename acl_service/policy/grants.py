@@ -6,6 +6,7 @@ from typing import Protocol
 
 from acl_service.policy.decision import Decision
 from acl_service.policy.index import Index
+from acl_service.policy.lasting import Lasting
 from acl_service.policy.rules import Rule
 from acl_service.policy.templates import is_plain
 
@@ -31,9 +32,10 @@ class Program:
         index: the rules.
         refusal: the answer when no rule speaks.
         closed: whether everything is refused, whatever the exceptions say (decision 14).
+        lasting: which of the rules' rights the broker may be told of when a client connects.
     """
 
-    __slots__ = ("closed", "index", "queues", "refusal", "role", "version")
+    __slots__ = ("closed", "index", "lasting", "queues", "refusal", "role", "version")
 
     def __init__(
         self,
@@ -48,6 +50,7 @@ class Program:
         self.version = version
         self.queues = frozenset(queues)
         self.index = Index(rules, version, exceptional=False)
+        self.lasting = Lasting(self.index)
         self.closed = closed is not None
         reason = (
             closed or f"no rule of role {role!a} in policy version {version} speaks to this, and no exception"

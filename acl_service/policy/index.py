@@ -5,9 +5,11 @@ nothing of a client: placeholders are edges of their own, which a walk follows w
 """
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Final
 
 from acl_service.policy.decision import Decision
+from acl_service.policy.denies import Denies
 from acl_service.policy.rules import MAX_PRIORITY, Action, Effect, Placeholder, Rule
 from acl_service.policy.topics import MULTI, SINGLE, canonical
 
@@ -41,9 +43,6 @@ def rank(rule: Rule, *, exceptional: bool, order: int) -> int:
     return number << _ORDER_BITS | order
 
 
-_MASKS: Final[dict[int, int]] = {}
-
-
 class Entry:
     """A rule as it stands in the index, and the next one of the same template.
 
@@ -59,9 +58,7 @@ class Entry:
     def __init__(self, rule: Rule, number: int, decision: Decision) -> None:
         self.rule = rule
         self.rank = number
-        mask = _mask(rule)
-        # One object for each mask, not one for each rule: so it stays in the processor's cache.
-        self.mask = _MASKS.setdefault(mask, mask)
+        self.mask = _mask(rule.effect, rule.action, rule.qos, rule.retain)
         self.decision = decision
         self.guarded = rule.only or rule.zone is not None or _timed(rule)
         self.next: Entry | None = None
@@ -201,7 +198,7 @@ class Index:
         overlapping: the denies of subscribes once more, to look up what overlaps a filter; none hashed.
     """
 
-    __slots__ = ("covering", "overlapping", "rules")
+    __slots__ = ("_denies", "covering", "overlapping", "rules")
 
     def __init__(self, rules: Iterable[Rule], policy_version: int | None, *, exceptional: bool) -> None:
         self.rules = tuple(rules)
@@ -220,6 +217,14 @@ class Index:
         )
         self.covering = Trie(ranked, hashed=True)
         self.overlapping = Trie((each for each in ranked if _bars_subscribes(each[1])), hashed=False)
+        self._denies: Denies | None = None
+
+    @property
+    def denies(self) -> Denies:
+        """The denies, to ask which rights they might take back; made when first asked for."""
+        if self._denies is None:
+            self._denies = Denies(self.rules)
+        return self._denies
 
 
 def _bars_subscribes(rule: Rule) -> bool:
@@ -252,25 +257,27 @@ def _timed(rule: Rule) -> bool:
     return rule.valid_from_ms is not None or rule.valid_until_ms is not None
 
 
-def _mask(rule: Rule) -> int:
+@cache
+def _mask(effect: Effect, action: Action, qos: frozenset[int] | None, retain: bool | None) -> int:
+    """Tell the situations that rules of a kind admit; one object a kind, so it stays in the processor's cache."""
     mask = 0
-    for qos in _QOS:
-        if not _qos_holds(rule, qos):
+    for asked in _QOS:
+        if not _qos_holds(effect, qos, asked):
             continue
-        if rule.action.includes(Action.SUBSCRIBE):
-            mask |= SUBSCRIBES[qos]
-        if rule.action.includes(Action.PUBLISH):
-            mask |= sum(PUBLISHES[retain][qos] for retain in _RETAIN if _retain_holds(rule, retain))
+        if action.includes(Action.SUBSCRIBE):
+            mask |= SUBSCRIBES[asked]
+        if action.includes(Action.PUBLISH):
+            mask |= sum(PUBLISHES[flag][asked] for flag in _RETAIN if _retain_holds(effect, retain, flag))
     return mask
 
 
-def _qos_holds(rule: Rule, qos: int | None) -> bool:
-    if rule.qos is None:
+def _qos_holds(effect: Effect, wanted: frozenset[int] | None, asked: int | None) -> bool:
+    if wanted is None:
         return True
-    return rule.effect is Effect.DENY if qos is None else qos in rule.qos
+    return effect is Effect.DENY if asked is None else asked in wanted
 
 
-def _retain_holds(rule: Rule, retain: bool | None) -> bool:
-    if rule.effect is Effect.ALLOW:
-        return rule.retain is True or retain is False
-    return rule.retain is None or retain is None or retain is rule.retain
+def _retain_holds(effect: Effect, wanted: bool | None, asked: bool | None) -> bool:
+    if effect is Effect.ALLOW:
+        return wanted is True or asked is False
+    return wanted is None or asked is None or asked is wanted

@@ -4,15 +4,15 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from directory.database import Database
-from directory.ids import client_id_fault, is_id
-from directory.owners import Owner, candidates, owners
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert
-from tests.directory.company import hire
 
 from directory import registrations, schema
+from directory.database import Database
+from directory.ids import client_id_fault, is_id
+from directory.owners import Owner, candidates, owners
+from tests.directory.company import hire
 
 # Few letters, so that ids and prefixes meet; and what no id may hold.
 _ids = st.text("ab_-", min_size=1, max_size=7).filter(is_id)

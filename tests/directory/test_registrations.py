@@ -3,13 +3,13 @@
 import asyncio
 
 import pytest
+from sqlalchemy import delete
+
+from directory import people, registrations, schema
 from directory.database import Database
 from directory.errors import Conflict, InvalidId, InvalidValue, NotFound
 from directory.owners import Owner, owner_of
-from sqlalchemy import delete
 from tests.directory.company import blocks, enforced, hire, know, touched, version_of
-
-from directory import people, registrations, schema
 
 
 async def _register(database: Database, pattern: str, kind: str, employee_id: str) -> None:

@@ -44,6 +44,7 @@ async def test_a_registration_is_told_and_listed(database: Database) -> None:
         ("$x", "exact", InvalidId),
         ("dev", "regex", InvalidValue),
         ("x" * 257, "exact", InvalidId),
+        ("é" * 64 + "_", "prefix", InvalidId),
     ],
 )
 async def test_a_pattern_that_cannot_be_is_refused(

@@ -26,7 +26,7 @@ class LaptopSettings(BaseSettings):
     """The laptop broker, ``mchat laptop``: loopback only, everything is asked of the hooks.
 
     Raises:
-        ValidationError: a value is none, no hook secret is given, or both it and its file are.
+        ValidationError: a value is none, or both the hook secret and its file are given.
     """
 
     model_config = SettingsConfigDict(
@@ -43,16 +43,18 @@ class LaptopSettings(BaseSettings):
     )
     hooks_url: str = Field(
         default="http://127.0.0.1:8085",
-        description="Where MChat's hooks are; /emqx/authn, /emqx/authz and /emqx/events are appended.",
+        description="Where MChat's hooks are; /emqx/authn, /emqx/authz and /emqx/events are appended. "
+        "`mchat up` sets it itself, to the hooks that it starts.",
         pattern=r"^https?://",
     )
     hook_secret: SecretStr = Field(
         default=SecretStr(""),
-        description="Secret that the hooks expect as Bearer token; needed, here or in a file.",
+        description="Secret that the hooks expect as Bearer token; to be set only where the hooks have settings "
+        "of their own, on another machine.",
     )
     hook_secret_file: Path | None = Field(
         default=None,
-        description="File with the hook secret, instead of hook_secret; blanks around it are removed.",
+        description="A file with that secret instead; blanks around it are removed.",
     )
     zone: str = Field(default="default", description="Zone of both listeners, as authn is told it.")
     node: str = Field(default="laptop@127.0.0.1", description="Name of this broker in events.")
@@ -132,28 +134,46 @@ class LaptopSettings(BaseSettings):
             raise ValueError(f"{bind} has no port between 0 and 65535")
         return bind
 
+    @field_validator("hook_secret_file", mode="before")
+    @classmethod
+    def _empty_is_none(cls, file: object) -> object:
+        return None if file == "" else file
+
     @model_validator(mode="after")
     def _one_secret(self) -> Self:
-        if bool(self.hook_secret.get_secret_value()) == (self.hook_secret_file is not None):
-            raise ValueError("give exactly one of hook_secret and hook_secret_file")
+        if self.hook_secret.get_secret_value() and self.hook_secret_file is not None:
+            raise ValueError(
+                "MCHAT_LAPTOP_HOOK_SECRET and MCHAT_LAPTOP_HOOK_SECRET_FILE are both set: remove one of them"
+            )
         return self
+
+    @property
+    def secret_setting(self) -> str | None:
+        """The setting that gives the hook secret, wherever it is set; None when neither does, empty being unset."""
+        if self.hook_secret_file is not None:
+            return "MCHAT_LAPTOP_HOOK_SECRET_FILE"
+        return "MCHAT_LAPTOP_HOOK_SECRET" if self.hook_secret.get_secret_value() else None
 
     def secret(self) -> str:
         """The hook secret, from whichever place was given.
 
         Raises:
-            SecretError: its file cannot be read or is empty.
+            SecretError: none was, or its file cannot be read or is empty.
         """
+        if self.secret_setting is None:
+            raise SecretError(
+                "no hook secret: set MCHAT_LAPTOP_HOOK_SECRET, or MCHAT_LAPTOP_HOOK_SECRET_FILE to a file with it"
+            )
         if self.hook_secret_file is None:
             return self.hook_secret.get_secret_value()
+        named = f"MCHAT_LAPTOP_HOOK_SECRET_FILE={self.hook_secret_file}"
         try:
             secret = self.hook_secret_file.read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise SecretError(
-                f"hook_secret_file {self.hook_secret_file}: {error.strerror}; write the secret into it"
-            ) from error
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise SecretError(f"{named}: {reason}; write the secret into it") from error
         if not secret:
-            raise SecretError(f"hook_secret_file {self.hook_secret_file} is empty: write the secret into it")
+            raise SecretError(f"{named} is empty: write the secret into it")
         return secret
 
 

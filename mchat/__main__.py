@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from rich.console import Console
 
 from acl_service.errors import AccessError
@@ -22,7 +23,7 @@ def main() -> None:
     except (CommandError, DirectoryError, AccessError, EmqxError, PolicyError) as error:
         fail(str(error))
     except ValidationError as error:
-        fail("; ".join(_setting(error.title, fault["loc"], fault["msg"]) for fault in error.errors()))
+        fail("; ".join(_setting(error.title, fault) for fault in error.errors()))
     except OSError as error:
         fail(f"{error.filename or 'system'}: {error.strerror or error}")
     except KeyboardInterrupt:
@@ -37,11 +38,13 @@ def fail(message: str) -> None:
     sys.exit(2)
 
 
-def _setting(title: str, location: tuple[int | str, ...], message: str) -> str:
+def _setting(title: str, fault: ErrorDetails) -> str:
     """Name a setting as it is set: by its environment variable."""
     prefix = "MCHAT_LAPTOP_" if title == "LaptopSettings" else "MCHAT_"
-    name = "".join(str(part) for part in location[:1])
-    message = message.removeprefix("Value error, ")
+    name = "".join(str(part) for part in fault["loc"][:1])
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "literal_error":  # one of a few words, so that its value is none to be hidden
+        return f"{prefix}{name.upper()}={fault['input']}: choose {fault['ctx']['expected']}"
     return f"{prefix}{name.upper()}: {message}" if name else message
 
 

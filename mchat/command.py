@@ -11,9 +11,9 @@ from rich.console import Console
 from mchat import check, group_commands, log, person_commands, tryout
 from mchat.errors import CommandError
 from mchat.explanation import explain_once
-from mchat.installation import initialise
-from mchat.laptop_stack import now_ms, up
-from mchat.roots import PARTS, run, serve_laptop, serve_parts
+from mchat.installation import GATEWAY, initialise
+from mchat.laptop_stack import up
+from mchat.roots import PARTS, now_ms, run, serve_laptop, serve_parts
 from mchat.screen import wide_console
 from mchat.settings import CommandSettings, directory_settings
 
@@ -48,6 +48,8 @@ def init() -> None:
         console.print(f"{employee_id}: {token}", markup=False, highlight=False)
     if installed.tokens:
         console.print("These credentials are shown this once; the database keeps only their digests.")
+        if GATEWAY in installed.tokens:
+            console.print(f"The gateway's lies in {command.secrets.gateway_token} too, for the gateway.")
     else:
         console.print("Nothing was missing.")
 

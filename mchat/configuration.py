@@ -31,9 +31,17 @@ Made from the settings classes by `python -m mchat.configuration docs/configurat
 
 Settings come from environment variables, else from the file `.env` of the current folder, else from the
 default. A setting that is a secret can also be given as a file (`…_FILE`): nothing of it then stands in the
-environment. `mchat init` makes the hook secret and the key of admin tokens in `var/secrets`; they are used
-when nothing else is set.
+environment. Where the default is told in words, the `mchat` command finds it when the setting is not given:
+`mchat init` and `mchat up` make these files in the folder `MCHAT_VAR`.
 """
+
+_FOUND = {
+    "MCHAT_DATABASE_URL": "SQLite, `mchat.db` in `MCHAT_VAR`",
+    "MCHAT_HOOK_SECRETS_FILE": "without `MCHAT_HOOK_SECRETS`, `secrets/hook` in `MCHAT_VAR`",
+    "MCHAT_ADMIN_TOKEN_KEY_FILE": "without `MCHAT_ADMIN_TOKEN_KEY`, `secrets/admin-token-key` in `MCHAT_VAR`",
+    "MCHAT_LAPTOP_HOOK_SECRET": "the first of the hooks' secrets",
+}
+"""Defaults that `mchat.settings` finds, where the class has none or another one."""
 
 
 def document() -> str:
@@ -44,7 +52,8 @@ def document() -> str:
 def _section(title: str, settings: type[BaseSettings]) -> str:
     prefix = settings.model_config.get("env_prefix", "")
     rows = [
-        f"| `{prefix}{name.upper()}` | {_default(field)} | {_escaped(field.description or '')} |"
+        f"| `{prefix}{name.upper()}` | {_FOUND.get(prefix + name.upper()) or _default(field)} "
+        f"| {_escaped(field.description or '')} |"
         for name, field in settings.model_fields.items()
     ]
     return f"\n## {title}\n\n| setting | default | what it is |\n|---|---|---|\n" + "\n".join(rows) + "\n"

@@ -10,9 +10,8 @@ from rich.table import Column, Table
 
 from directory import groups
 from directory.database import Database
-from mchat.laptop_stack import now_ms
-from mchat.person_commands import author
-from mchat.roots import with_directory
+from mchat.keyboard import author
+from mchat.roots import now_ms, with_directory
 from mchat.screen import wide_console
 
 app = typer.Typer(no_args_is_help=True, help="Groups: add, list, members.")

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
 import socket
-import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from mchat.errors import CommandError
+from mchat.http_protocol import BoundedHttpProtocol
 
 KEEP_ALIVE_S = 120
 """EMQX keeps idle connections; a close at the wrong moment costs it a retry (contract section 8: 75 s or more)."""
@@ -70,6 +68,10 @@ async def serve(listeners: list[Listener], stop: asyncio.Event) -> None:
         _Server(
             uvicorn.Config(
                 listener.app,
+                http=BoundedHttpProtocol,
+                ws="none",
+                # Who calls is who the socket says: nobody may name another address in a header.
+                proxy_headers=False,
                 lifespan="off",
                 access_log=False,
                 log_config=None,
@@ -88,30 +90,3 @@ async def serve(listeners: list[Listener], stop: asyncio.Event) -> None:
         await stop.wait()
         for server in servers:
             server.should_exit = True
-
-
-@contextlib.asynccontextmanager
-async def stop_signals(*, with_parent: bool = False) -> AsyncIterator[asyncio.Event]:
-    """An event that SIGTERM and Ctrl-C set, and, ``with_parent``, the end of the process that started this one.
-
-    The parent holds the other end of standard input: however it ends, this process sees it close.
-    """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    if with_parent:
-        loop.add_reader(sys.stdin.fileno(), _orphaned, loop, stop)
-    try:
-        yield stop
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
-        if with_parent:
-            loop.remove_reader(sys.stdin.fileno())
-
-
-def _orphaned(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    if not os.read(sys.stdin.fileno(), 1):
-        loop.remove_reader(sys.stdin.fileno())
-        stop.set()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 from pathlib import Path
 from typing import Annotated
 
@@ -16,8 +15,8 @@ from directory.database import Database
 from directory.secret import hash_password, new_token, token_digest
 from mchat.errors import CommandError
 from mchat.installation import write_secret
-from mchat.laptop_stack import now_ms
-from mchat.roots import with_directory
+from mchat.keyboard import author, new_password
+from mchat.roots import now_ms, with_directory
 from mchat.screen import wide_console
 
 app = typer.Typer(no_args_is_help=True, help="People: add, list, disable, give credentials.")
@@ -30,14 +29,6 @@ Password = Annotated[
     bool,
     typer.Option("--password", help="Ask for a password of the person's choice instead of making a token."),
 ]
-
-
-def author() -> str:
-    """Who is at the keyboard, for the rows' author."""
-    try:
-        return f"cli:{getpass.getuser()}"
-    except OSError:
-        return "cli"
 
 
 @app.command()
@@ -54,7 +45,7 @@ def add(
 ) -> None:
     """Add a person and give them a credential, shown this once."""
     _refuse_existing(save)
-    chosen = _ask_password() if password else None
+    chosen = new_password() if password else None
 
     async def work(database: Database) -> None:
         async with database.change(author(), now_ms()) as change:
@@ -83,7 +74,7 @@ def credential(
 ) -> None:
     """Give a person one more credential, shown this once; or revoke one."""
     _refuse_existing(save)
-    chosen = _ask_password() if password and revoke is None else None
+    chosen = new_password() if password and revoke is None else None
 
     async def work(database: Database) -> None:
         async with database.change(author(), now_ms()) as change:
@@ -184,7 +175,3 @@ def _refuse_existing(save: Path | None) -> None:
         raise CommandError(f"{save} exists: name a new file")
     if save is not None and not save.parent.is_dir():
         raise CommandError(f"{save.parent} is no folder: make it first")
-
-
-def _ask_password() -> str:
-    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))

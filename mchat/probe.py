@@ -1,10 +1,8 @@
-"""A small blocking MQTT client that says what the broker did: for ``mchat up --check`` and the acceptance tests."""
+"""A small blocking MQTT client that says what the broker did: for ``mchat up --check`` and the tests."""
 
 from __future__ import annotations
 
 import queue
-import socket
-import threading
 import time
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -28,38 +26,27 @@ class Probe:
         client_id: as it is sent.
         username: as it is sent; None sends none.
         secret: the password field.
-        clean: clean session.
-        will: topic and payload of a will.
     """
 
-    def __init__(
-        self,
-        port: int,
-        client_id: str,
-        username: str | None,
-        secret: str | None,
-        *,
-        clean: bool = True,
-        will: tuple[str, str] | None = None,
-    ) -> None:
+    def __init__(self, port: int, client_id: str, username: str | None, secret: str | None) -> None:
         self._port = port
-        self._connack: queue.Queue[int] = queue.Queue()
-        self._suback: queue.Queue[tuple[int, list[int]]] = queue.Queue()
-        self._ended = threading.Event()
-        self.messages: queue.Queue[tuple[str, str, bool]] = queue.Queue()
+        # None stands behind the last of each: the connection has ended.
+        self._connack: queue.Queue[int | None] = queue.Queue()
+        self._suback: queue.Queue[tuple[int, int] | None] = queue.Queue()
+        self._puback: queue.Queue[int | None] = queue.Queue()
+        self._payloads: queue.Queue[str | None] = queue.Queue()
         self._client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
-            clean_session=clean,
+            clean_session=True,
             protocol=mqtt.MQTTv311,
             reconnect_on_failure=False,
         )
         if username is not None:
             self._client.username_pw_set(username, secret)
-        if will is not None:
-            self._client.will_set(will[0], will[1], qos=1)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
+        self._client.on_publish = self._on_publish
         self._client.on_message = self._on_message
         self._client.on_disconnect = self._on_disconnect
 
@@ -73,28 +60,27 @@ class Probe:
         self._client.loop_start()
         return _within(self._connack)
 
-    def subscribe(self, topic: str, qos: int = 1) -> int:
+    def subscribe(self, topic: str) -> int:
         """The granted QoS of the SUBACK, or 128 refused.
 
         Raises:
             NoAnswer: none came.
         """
-        _, mid = self._client.subscribe(topic, qos)
+        _, mid = self._client.subscribe(topic, 1)
         while True:
-            answered, codes = _within(self._suback)
+            answered, code = _within(self._suback)
             if answered == mid:
-                return codes[0]
+                return code
 
-    def publish(self, topic: str, payload: str, qos: int = 1, *, retain: bool = False) -> None:
-        """Publish and wait for the acknowledgement, which MQTT 3.1.1 sends for refused messages too.
+    def publish(self, topic: str, payload: str) -> None:
+        """Publish with QoS 1 and wait for the PUBACK, which MQTT 3.1.1 sends for refused messages too.
 
         Raises:
             NoAnswer: none came.
         """
-        sent = self._client.publish(topic, payload, qos, retain)
-        sent.wait_for_publish(PATIENCE_S)
-        if not sent.is_published():
-            raise NoAnswer(f"no acknowledgement within {PATIENCE_S:g} s")
+        mid = self._client.publish(topic, payload, 1).mid
+        while _within(self._puback) != mid:
+            pass
 
     def heard(self, until: str, patience_s: float = PATIENCE_S) -> list[str]:
         """The payloads that arrived, up to and with the payload ``until``; all there were if it does not come."""
@@ -102,27 +88,16 @@ class Probe:
         ends = time.monotonic() + patience_s
         while (left := ends - time.monotonic()) > 0:
             try:
-                heard.append(self.messages.get(timeout=left)[1])
-            except queue.Empty:
+                heard.append(_within(self._payloads, left))
+            except NoAnswer:
                 break
             if heard[-1] == until:
                 break
         return heard
 
-    def ended(self, patience_s: float = PATIENCE_S) -> bool:
-        """Whether the broker ended the connection within that time."""
-        return self._ended.wait(patience_s)
-
     def close(self) -> None:
         """Disconnect."""
         self._client.disconnect()
-        self._client.loop_stop()
-
-    def drop(self) -> None:
-        """Cut the connection without a DISCONNECT, so that the will is published."""
-        wire = self._client.socket()
-        if isinstance(wire, socket.socket):
-            wire.shutdown(socket.SHUT_RDWR)
         self._client.loop_stop()
 
     def __enter__(self) -> Self:
@@ -138,20 +113,28 @@ class Probe:
         self._connack.put({0: 0, 0x86: 4, 0x87: 5}.get(code.value, code.value))
 
     def _on_subscribe(self, _: Any, __: Any, mid: int, codes: list[ReasonCode], ___: Any) -> None:
-        self._suback.put((mid, [code.value for code in codes]))
+        self._suback.put((mid, codes[0].value))
+
+    def _on_publish(self, _: Any, __: Any, mid: int, *___: Any) -> None:
+        self._puback.put(mid)
 
     def _on_message(self, _: Any, __: Any, message: mqtt.MQTTMessage) -> None:
-        self.messages.put((message.topic, message.payload.decode(), message.retain))
+        self._payloads.put(message.payload.decode())
 
     def _on_disconnect(self, *_: Any) -> None:
-        self._ended.set()
+        for answers in (self._connack, self._suback, self._puback, self._payloads):
+            answers.put(None)
 
 
 Answer = TypeVar("Answer")
 
 
-def _within(answers: queue.Queue[Answer]) -> Answer:
+def _within(answers: queue.Queue[Answer | None], patience_s: float = PATIENCE_S) -> Answer:
     try:
-        return answers.get(timeout=PATIENCE_S)
+        answer = answers.get(timeout=patience_s)
     except queue.Empty:
-        raise NoAnswer(f"the broker gave no answer within {PATIENCE_S:g} s") from None
+        raise NoAnswer(f"the broker gave no answer within {patience_s:g} s") from None
+    if answer is None:
+        answers.put(None)
+        raise NoAnswer("the broker ended the connection")
+    return answer

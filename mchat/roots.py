@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,18 @@ from directory.migrations.upgrade import check_schema
 from directory.settings import DirectorySettings
 from emqx.laptop.server import LaptopBroker
 from mchat.errors import CommandError
-from mchat.listeners import Listener, bind, serve, stop_signals
+from mchat.listeners import Listener, bind, serve
 from mchat.settings import CommandSettings, access_settings, directory_settings, laptop_settings
+from mchat.signals import stop_signals
 
 log = structlog.get_logger(__name__)
 
 PARTS = ("hooks", "admin", "worker")
+
+
+def now_ms() -> int:
+    """The wall clock, milliseconds since the epoch: read here and handed to whoever needs the time."""
+    return time.time_ns() // 1_000_000
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -77,19 +84,20 @@ async def serve_parts(command: CommandSettings, parts: tuple[str, ...], *, with_
             AccessService.running(
                 database,
                 access,
+                now_ms=now_ms,
                 feed_stale_s=directory.feed_stale,
                 feed_poll_s=directory.feed_poll,
             )
         )
         listeners = []
         if "hooks" in parts:
-            app = await stack.enter_async_context(service.hooks())
+            app = service.hooks()
             listeners.append(Listener(app, sockets["hooks"]))
         if "admin" in parts:
             listeners.append(Listener(service.admin(), sockets["admin"]))
         stop = await stack.enter_async_context(stop_signals(with_parent=with_parent))
         if "worker" in parts:
-            work = asyncio.create_task(Retention(database, service.now_ms).run(), name="retention")
+            work = asyncio.create_task(Retention(database, now_ms).run(), name="retention")
             stack.push_async_callback(_cancel, work)
         log.info("serving", parts=list(parts), **{part: _name(bound) for part, bound in sockets.items()})
         await serve(listeners, stop)
@@ -98,13 +106,9 @@ async def serve_parts(command: CommandSettings, parts: tuple[str, ...], *, with_
 
 async def serve_laptop(command: CommandSettings, *, with_parent: bool = False) -> None:
     """``mchat laptop``: the laptop broker, until told to stop."""
-    async with stop_signals(with_parent=with_parent) as stop:
-        broker = LaptopBroker(laptop_settings(command))
-        await broker.start()
-        try:
-            await stop.wait()
-        finally:
-            await broker.stop()
+    broker = LaptopBroker(laptop_settings(command, access_settings(command)))
+    async with stop_signals(with_parent=with_parent) as stop, broker:
+        await stop.wait()
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from acl_service.settings import AccessSettings
 from directory.settings import DirectorySettings
 from emqx.settings import LaptopSettings
+from mchat.errors import CommandError
 
 
 class CommandSettings(BaseSettings):
@@ -22,8 +23,10 @@ class CommandSettings(BaseSettings):
         Path("var"),
         description="Folder of the secrets that `mchat init` makes, of process logs, and of SQLite's file.",
     )
-    log_level: str = Field(
-        "info", pattern="^(debug|info|warning|error)$", description="Least severe log line that is written."
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info",
+        description="Least severe log line of MChat's own that is written: debug, info, warning or error. "
+        "Libraries speak from warning on.",
     )
     log_json: bool = Field(False, description="Whether log lines are JSON objects; default: readable text.")
 
@@ -66,9 +69,24 @@ def access_settings(command: CommandSettings) -> AccessSettings:
     return settings
 
 
-def laptop_settings(command: CommandSettings) -> LaptopSettings:
-    """The laptop broker's settings, with the same rule for its hook secret."""
-    if "MCHAT_LAPTOP_HOOK_SECRET" in os.environ or "MCHAT_LAPTOP_HOOK_SECRET_FILE" in os.environ:
-        return LaptopSettings()
-    files = command.secrets
-    return LaptopSettings(hook_secret_file=files.hook) if files.hook.exists() else LaptopSettings()
+def laptop_settings(command: CommandSettings, access: AccessSettings) -> LaptopSettings:
+    """The laptop broker's settings; without a hook secret of its own it sends the first that the hooks take.
+
+    Args:
+        command: tells where `mchat init` put its files.
+        access: of the hooks, as `access_settings` gives them.
+
+    Raises:
+        CommandError: there is none anywhere.
+        ConfigurationError: the file of the hooks' secrets cannot be read.
+    """
+    settings = LaptopSettings()
+    if settings.secret_setting is not None:
+        return settings
+    secrets = access.hook_secret_values()
+    if secrets:
+        return settings.model_copy(update={"hook_secret": SecretStr(secrets[0])})
+    raise CommandError(
+        "no hook secret: set MCHAT_HOOK_SECRETS as for `mchat serve`, or MCHAT_LAPTOP_HOOK_SECRET or "
+        f"MCHAT_LAPTOP_HOOK_SECRET_FILE; or make {command.secrets.hook} with `mchat init`"
+    )

@@ -136,22 +136,6 @@ class LaptopBroker:
             del self._connections[connection]
 
 
-async def serve(settings: LaptopSettings, *, ready: Callable[[], None] | None = None) -> None:
-    """Run the laptop broker until cancelled.
-
-    Args:
-        settings: see LaptopSettings.
-        ready: called once both listeners are open.
-
-    Raises:
-        BindError: a listener cannot be opened.
-    """
-    async with LaptopBroker(settings):
-        if ready is not None:
-            ready()
-        await asyncio.Event().wait()
-
-
 def _only_mqtt(websocket: ServerConnection, request: Request) -> Response | None:
     if request.path.partition("?")[0] == _WEBSOCKET_PATH:
         return None

@@ -39,19 +39,36 @@ def test_secret_comes_from_a_file(tmp_path: Path) -> None:
 
 def test_secret_file_is_missing_or_empty(tmp_path: Path) -> None:
     missing = laptop_settings(URL, hook_secret="", hook_secret_file=tmp_path / "none")
-    with pytest.raises(SecretError, match=r"hook_secret_file .*none: No such file"):
+    with pytest.raises(SecretError, match=r"MCHAT_LAPTOP_HOOK_SECRET_FILE=.*none: No such file"):
         missing.secret()
+    (tmp_path / "latin").write_bytes(b"\xff")
+    with pytest.raises(SecretError, match="not UTF-8"):
+        laptop_settings(URL, hook_secret="", hook_secret_file=tmp_path / "latin").secret()
     (tmp_path / "empty").touch()
     empty = laptop_settings(URL, hook_secret="", hook_secret_file=tmp_path / "empty")
     with pytest.raises(SecretError, match="is empty: write the secret into it"):
         empty.secret()
 
 
-def test_exactly_one_secret(tmp_path: Path) -> None:
-    with pytest.raises(ValidationError, match="exactly one of hook_secret and hook_secret_file"):
-        laptop_settings(URL, hook_secret="")
-    with pytest.raises(ValidationError, match="exactly one of hook_secret and hook_secret_file"):
+def test_at_most_one_secret(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValidationError,
+        match="MCHAT_LAPTOP_HOOK_SECRET and MCHAT_LAPTOP_HOOK_SECRET_FILE are both set: remove one of them",
+    ):
         laptop_settings(URL, hook_secret_file=tmp_path / "secret")
+
+
+def test_no_secret_is_said_where_it_is_needed() -> None:
+    none = laptop_settings(URL, hook_secret="", hook_secret_file="")
+    assert none.secret_setting is None
+    with pytest.raises(SecretError, match="set MCHAT_LAPTOP_HOOK_SECRET, or MCHAT_LAPTOP_HOOK_SECRET_FILE"):
+        none.secret()
+
+
+def test_the_setting_that_gives_the_secret_is_known(tmp_path: Path) -> None:
+    assert laptop_settings(URL).secret_setting == "MCHAT_LAPTOP_HOOK_SECRET"
+    file = laptop_settings(URL, hook_secret="", hook_secret_file=tmp_path)
+    assert file.secret_setting == "MCHAT_LAPTOP_HOOK_SECRET_FILE"
 
 
 def test_secret_is_not_shown() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.processes import environment
+from tests.postgres import free_port
 
 Mchat = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -49,6 +50,9 @@ def test_from_nothing_to_an_explained_decision(mchat: Mchat, tmp_path: Path) -> 
     assert made.returncode == 0, made.stderr
     tokens = dict(re.findall(r"^(\w+): (mct_\S+)$", made.stdout, re.MULTILINE))
     assert tokens.keys() == {"admin", "mchat_gateway"}
+    assert "var/secrets/gateway-token" in made.stdout
+    kept = tmp_path / "var" / "secrets" / "gateway-token"
+    assert kept.read_text().strip() == tokens["mchat_gateway"]
     assert mchat("init").stdout.strip() == "Nothing was missing."
     for path in (tmp_path / "var", tmp_path / "var" / "secrets"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
@@ -101,6 +105,8 @@ def test_what_is_wrong_is_one_clear_line(mchat: Mchat, tmp_path: Path) -> None:
     assert "MCHAT_PASSWORD_THREADS" in one_line(mchat("serve", password_threads=0))
     assert "HOOK_SECRETS_FILE" in one_line(mchat("serve", hook_secrets_file="missing"))
     assert "is no part" in one_line(mchat("serve", "gateway"))
+    level = one_line(mchat("person", "list", log_level="x"))
+    assert level == "mchat: MCHAT_LOG_LEVEL=x: choose 'debug', 'info', 'warning' or 'error'"
     assert "broker" in one_line(
         mchat("listen", "a", "--as", "admin", "--broker", "127.0.0.1:1", "--secret-file", "var/secrets/hook")
     )
@@ -114,10 +120,38 @@ def test_a_taken_port_is_one_clear_line(mchat: Mchat) -> None:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         assert "MCHAT_HOOKS_BIND" in one_line(mchat("serve", hooks_bind=address))
         assert "MCHAT_ADMIN_BIND" in one_line(mchat("serve", "admin", admin_bind=address))
-        assert "MCHAT_LAPTOP_TCP_BIND" in one_line(
-            mchat("up", laptop_tcp_bind=address, hooks_bind="127.0.0.1:0")
-        )
+        free = {"hooks_bind": f"127.0.0.1:{free_port()}", "admin_bind": f"127.0.0.1:{free_port()}"}
+        assert "MCHAT_LAPTOP_TCP_BIND" in one_line(mchat("up", laptop_tcp_bind=address, **free))
+        assert "a port that is known" in one_line(mchat("up", hooks_bind="127.0.0.1:0"))
         assert address in one_line(mchat("laptop", laptop_tcp_bind=address))
+
+
+def test_a_hook_secret_that_would_refuse_everybody_is_one_clear_line(mchat: Mchat, tmp_path: Path) -> None:
+    binds = ("hooks_bind", "admin_bind", "laptop_tcp_bind", "laptop_ws_bind")
+    free = {name: f"127.0.0.1:{free_port()}" for name in binds}
+    line = one_line(mchat("up", **free, laptop_hook_secret="a-secret-of-nobody-else"))
+    for word in (
+        "MCHAT_LAPTOP_HOOK_SECRET is set",
+        "var/secrets/hook",
+        "remove",
+        "MCHAT_LAPTOP_HOOK_SECRET_FILE",
+    ):
+        assert word in line
+    assert "a-secret-of" not in line
+    (tmp_path / ".env").write_text("MCHAT_LAPTOP_HOOK_SECRET=a-secret-of-nobody-else\n")
+    both = one_line(mchat("laptop", laptop_hook_secret_file="var/secrets/hook"))
+    assert "MCHAT_LAPTOP_HOOK_SECRET and MCHAT_LAPTOP_HOOK_SECRET_FILE are both set" in both
+
+
+def test_a_laptop_broker_without_any_secret_says_where_to_set_one(mchat: Mchat) -> None:
+    line = one_line(mchat("laptop"))
+    for word in (
+        "MCHAT_HOOK_SECRETS",
+        "MCHAT_LAPTOP_HOOK_SECRET",
+        "MCHAT_LAPTOP_HOOK_SECRET_FILE",
+        "mchat init",
+    ):
+        assert word in line
 
 
 def test_a_database_of_a_newer_schema_is_one_clear_line(mchat: Mchat, tmp_path: Path) -> None:

@@ -2,71 +2,20 @@
 
 import asyncio
 import os
+import re
 import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.processes import environment
-from tests.postgres import free_port
-
-UP_S = 60.0
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs; one that only waits to be collected does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def children(pid: int) -> set[int]:
-    tasks = Path(f"/proc/{pid}/task").glob("*/children")
-    return {int(child) for task in tasks for child in task.read_text().split()}
-
-
-@asynccontextmanager
-async def up(folder: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """Start ``mchat up`` on free ports and wait for its banner."""
-    names = ("hooks_bind", "admin_bind", "laptop_tcp_bind", "laptop_ws_bind")
-    addresses = {name: f"127.0.0.1:{free_port()}" for name in names}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "mchat", "up"),
-        cwd=folder,
-        env={**environment(folder, **addresses), "COLUMNS": "160"},
-        stdout=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
-    assert process.stdout is not None
-    banner = ""
-    try:
-        async with asyncio.timeout(UP_S):
-            while "Ctrl-C" not in banner:
-                line = await process.stdout.readline()
-                assert line, f"it ended: {banner}"
-                banner += line.decode()
-        yield process, banner
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
-async def gone(pids: set[int]) -> None:
-    async with asyncio.timeout(15):
-        while any(alive(pid) for pid in pids):
-            await asyncio.sleep(0.05)
+from mchat.probe import Probe
+from tests.mchat.running import Up, children, command_line, gone, secret_in, up
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 async def test_up_comes_up_and_leaves_no_orphans(tmp_path: Path, how: signal.Signals) -> None:
-    async with up(tmp_path) as (process, banner):
-        for word in ("MQTT", "Hooks", "Admin API", "mct_", "mchat person add", "up --check"):
-            assert word in banner
+    async with up(tmp_path) as running:
+        process = running.process
         started = children(process.pid)
         assert len(started) == 2
         os.killpg(process.pid, how) if how is signal.SIGINT else process.send_signal(how)
@@ -76,27 +25,75 @@ async def test_up_comes_up_and_leaves_no_orphans(tmp_path: Path, how: signal.Sig
 
 
 async def test_up_ends_with_the_first_of_its_processes(tmp_path: Path) -> None:
-    async with up(tmp_path) as (process, _):
-        first, second = children(process.pid)
+    async with up(tmp_path) as running:
+        first, second = children(running.process.pid)
         os.kill(first, signal.SIGKILL)
-        assert await asyncio.wait_for(process.wait(), 20) == 2
+        assert await asyncio.wait_for(running.process.wait(), 20) == 2
         await gone({first, second})
 
 
-def empty(folder: Path) -> bool:
-    return not any(folder.iterdir())
+async def connects(running: Up, employee_id: str, token: str) -> bool:
+    def attempt() -> bool:
+        with Probe(running.mqtt_port, f"{employee_id}_pc", employee_id, token) as probe:
+            return probe.connect() == 0
+
+    return await asyncio.to_thread(attempt)
 
 
-async def test_up_check_drives_real_clients_and_finds_all_as_expected(tmp_path: Path) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "mchat", "up", "--check"),
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    output, _ = await asyncio.wait_for(process.communicate(), UP_S)
-    text = output.decode()
-    assert process.returncode == 0, text
-    assert "18 of 18 all as expected" in text
-    assert "✗" not in text
-    assert empty(tmp_path), "it works in a temporary folder of its own"
+async def test_what_the_banner_says_can_be_copied_from_a_narrow_screen(tmp_path: Path) -> None:
+    async with up(tmp_path) as running:
+        assert "\x1b" not in running.banner
+        for word in (
+            "MQTT broker",
+            f"127.0.0.1:{running.mqtt_port}",
+            "Hooks",
+            "Admin API",
+            "MCHAT_HOOKS_BIND",
+        ):
+            assert word in running.banner
+        tokens = dict(re.findall(r"^(\w+): (mct_\S{32})$", running.banner, re.MULTILINE))
+        assert tokens.keys() == {"admin", "mchat_gateway"}
+        assert await connects(running, "admin", tokens["admin"])
+        kept = re.search(r"^The gateway's token +(\S+)$", running.banner, re.MULTILINE)
+        assert kept is not None
+        assert secret_in(kept[1]) == tokens["mchat_gateway"]
+
+        add_alice, add_bob, add_group, listen, explain, member, again, forged, hello, check = running.commands
+        assert (listen, check.endswith("mchat up --check")) == (again, True)
+        for command in (add_alice, add_bob, add_group):
+            assert (await running.paste(command, tmp_path))[0] == 0
+        assert (await running.paste(listen, tmp_path)) == (1, "subscribing mchat/group/team was refused\n")
+        assert "DENY" in (await running.paste(explain, tmp_path))[1]
+        assert (await running.paste(member, tmp_path))[0] == 0
+        async with running.pasted(f"{listen} --count 1", tmp_path) as listening:
+            assert listening.stdout is not None
+            assert await listening.stdout.readline() == b"listening to mchat/group/team as bob\n"
+            assert (await running.paste(forged, tmp_path))[0] == 0
+            assert (await running.paste(hello, tmp_path))[0] == 0
+            assert await listening.stdout.read() == b"mchat/group/team hello\n"
+            assert await listening.wait() == 0
+
+
+SECRET = "a-hook-secret-of-the-tests"
+
+
+@pytest.mark.parametrize(
+    ("variables", "file"),
+    [
+        ({"hook_secrets": f"{SECRET},the-one-that-goes-out"}, ""),
+        ({}, f"MCHAT_HOOK_SECRETS={SECRET}\n"),
+        ({"hook_secrets": f"another-secret-of-the-tests,{SECRET}"}, f"MCHAT_LAPTOP_HOOK_SECRET={SECRET}\n"),
+    ],
+    ids=["variable", "env-file", "its-own"],
+)
+async def test_hooks_and_broker_agree_on_a_secret_wherever_it_is_set(
+    tmp_path: Path, variables: dict[str, str], file: str
+) -> None:
+    (tmp_path / ".env").write_text(file)
+    async with up(tmp_path, **variables) as running:
+        for pid in {running.process.pid, *children(running.process.pid)}:
+            assert SECRET not in command_line(pid)
+        token = re.search(r"^admin: (\S+)$", running.banner, re.MULTILINE)
+        assert token is not None
+        assert await connects(running, "admin", token[1])
+        assert not await connects(running, "admin", "mct_" + "x" * 32)

@@ -9,7 +9,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
 from emqx.errors import BindError, EmqxError
-from emqx.laptop.server import LaptopBroker, serve
+from emqx.laptop.server import LaptopBroker
 from tests.emqx import raw
 from tests.emqx.conftest import laptop_settings
 from tests.emqx.mchat import FakeMChat
@@ -30,15 +30,6 @@ async def test_taken_port_is_said_and_nothing_stays_open(mchat: FakeMChat, setti
             await broker.start()
     assert (broker.tcp_port, broker.ws_port) == (0, 0)
     assert issubclass(BindError, EmqxError)
-
-
-async def test_serve_until_cancelled(mchat: FakeMChat) -> None:
-    ready = asyncio.Event()
-    task = asyncio.create_task(serve(laptop_settings(mchat.url), ready=ready.set))
-    await asyncio.wait_for(ready.wait(), 5)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
 
 
 async def test_stop_closes_everything(start: Callable[..., Any], mchat: FakeMChat) -> None:

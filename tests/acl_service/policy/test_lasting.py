@@ -80,6 +80,20 @@ def test_a_right_that_one_client_is_not_given_makes_room_for_the_next() -> None:
     assert told(rules, [rule("deny", f"{n}/{CLIENT}") for n in range(60)]) == 40
 
 
+@pytest.mark.parametrize("mark", ["${client_id}", "${employee_id}"])
+@pytest.mark.parametrize("exceptional", [False, True])
+def test_a_deny_for_oneself_bars_what_is_written_with_ones_name(mark: str, exceptional: bool) -> None:
+    name = {"${client_id}": CLIENT, "${employee_id}": EMPLOYEE}[mark]
+    deny, rules = rule("deny", f"a/{mark}"), [rule("allow", f"a/{name}"), rule("allow", "a/b")]
+    grants = reference.grants(rules, [deny]) if exceptional else reference.grants([deny, *rules], [])
+    stranger = replace(grants, client_id="c9", employee_id="e9")
+    nameless = replace(grants, client_id="+", employee_id="+")
+    for client, number in ((grants, 2), (stranger, 4), (nameless, 0), (grants, 2)):
+        told = connect_rules(client, None, NOW)
+        assert len(told) == number
+        assert told == linear(client, None, NOW)
+
+
 def test_denies_without_number_bar_everything() -> None:
     many = [rule("deny", f"x/{n}") for n in range(5_001)]
     assert told([rule("allow", "a"), *many[1:]]) == 2

@@ -155,6 +155,7 @@ async def test_a_feed_outlives_a_fault_that_nobody_thought_of(
     database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with feeding(database, poll_s=60, proof_s=60) as (feed, told):
+        await feed.catch_up()
         newest, opened = feed._source.newest, feed._source.open
         faults: Iterator[str] = iter(["newest", "open", "open"])
 
@@ -176,7 +177,9 @@ async def test_a_feed_outlives_a_fault_that_nobody_thought_of(
             caplog.at_level(logging.ERROR, "directory.feed"),
             pytest.raises(Unavailable, match="LookupError: see the log") as caught,
         ):
-            await feed.catch_up()
+            # A feed that has ended answers nobody.
+            async with asyncio.timeout(10):
+                await feed.catch_up()
         assert "hunter2" not in str(caught.value)
         await until(lambda: feed.connected)
         await touch(database, "a")

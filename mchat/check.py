@@ -25,6 +25,9 @@ from mchat.signals import stop_signals, until
 from mchat.trials import Trial
 
 
+LOG_LINES = 30
+
+
 async def run(console: Console) -> int:
     """Try everything and print a table.
 
@@ -34,7 +37,7 @@ async def run(console: Console) -> int:
     """
     started = time.monotonic()
     async with stop_signals() as stop:
-        done = await until(stop, _try_all())
+        done = await until(stop, _try_all(console))
     if done is None:
         return stop.exit_code
     return report(console, done, time.monotonic() - started)
@@ -49,7 +52,7 @@ def report(console: Console, done: Sequence[Trial], seconds: float) -> int:
     return 0 if good == len(done) else 1
 
 
-async def _try_all() -> list[Trial]:
+async def _try_all(console: Console) -> list[Trial]:
     with tempfile.TemporaryDirectory(prefix="mchat-check-") as folder, _clean_environment(Path(folder)):
         command = CommandSettings()
         async with stack(command) as running, opened(directory_settings(command)) as database:
@@ -61,11 +64,21 @@ async def _try_all() -> list[Trial]:
 
             port = split_bind(running.addresses.mqtt)[1]
             try:
-                return await asyncio.to_thread(
+                done = await asyncio.to_thread(
                     trials.try_all, port, database, running.installed, await_, stop
                 )
             finally:
                 stop.set()
+            if not all(trial.good for trial in done):
+                _show_log(console, command.var / "log" / "serve.log")
+            return done
+
+
+def _show_log(console: Console, path: Path) -> None:
+    """What the hooks said of the trials, before it goes with its folder."""
+    console.print(f"The end of {path.name}:", style="bold")
+    for line in path.read_text(errors="replace").splitlines()[-LOG_LINES:]:
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
 @contextlib.contextmanager
@@ -77,6 +90,8 @@ def _clean_environment(folder: Path) -> Iterator[None]:
             del os.environ[name]
     ports = _free_ports(4)
     os.environ["MCHAT_VAR"] = str(folder / "var")
+    # Patient: what is tried is what is decided, on a machine of any load.
+    os.environ["MCHAT_PATIENCE"] = "4"
     os.environ["MCHAT_HOOKS_BIND"], os.environ["MCHAT_ADMIN_BIND"] = ports[:2]
     os.environ["MCHAT_LAPTOP_TCP_BIND"], os.environ["MCHAT_LAPTOP_WS_BIND"] = ports[2:]
     try:

@@ -24,7 +24,6 @@ from mchat.settings import CommandSettings, directory_settings
 from mchat.signals import stop_signals, until
 from mchat.trials import Trial
 
-
 LOG_LINES = 30
 
 

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import structlog
 
 from acl_service.policy.document import Document
-from acl_service.policy.grants import Program
+from acl_service.policy.grants import Grants, Program
+from acl_service.policy.index import Index
 from acl_service.policy.rules import Rule, exception
 from acl_service.policy.templates import RuleError
+from acl_service.principals import Client, Colleagues, Person, Register
 from directory.policies import PolicyRow
 from directory.rules import RuleRow
 
@@ -55,6 +57,22 @@ class ActivePolicy:
                 return Program.refusing(self.fault or "", role=role)
             program = self._programs[role] = self._document.program(role, self._row.version)
         return program
+
+    def grants(self, client: Client, person: Person, register: Register) -> Grants:
+        """What a client may do: its owner's role, memberships and exceptions, and exceptions of its own."""
+        program = self.program(person.role)
+        own = person.rules + client.rules
+        return Grants(
+            client_id=client.client_id,
+            employee_id=person.employee_id,
+            role=person.role,
+            groups=person.groups,
+            departments=person.departments,
+            peers=Colleagues(person, register),
+            program=program,
+            exceptions=Index(own, program.version, exceptional=True) if own else None,
+            version=min(client.version, person.version),
+        )
 
 
 def rules_of(rows: Sequence[RuleRow], service: str) -> tuple[Rule, ...] | None:

@@ -17,9 +17,7 @@ from acl_service.active_policy import ActivePolicy, rules_of
 from acl_service.errors import Overloaded
 from acl_service.invalidation import Invalidations
 from acl_service.loading import Loader, Round
-from acl_service.policy.grants import Grants
-from acl_service.policy.index import Index
-from acl_service.principals import Client, Colleagues, Person
+from acl_service.principals import Client, Person
 from directory.changes import Subject
 from directory.database import Database
 from directory.owners import candidates
@@ -234,7 +232,7 @@ class Memory:
         assert policy is not None  # noqa: S101 - it is not lacking
         if client.person is not person or client.policy is not policy:
             client.person, client.policy = person, policy
-            client.grants = self._compile(client, person, policy)
+            client.grants = policy.grants(client, person, self)
         client.epoch = self._invalidations.epoch
         return client
 
@@ -243,21 +241,6 @@ class Memory:
         subjects = [("client", client.client_id)]
         subjects += [("owner", name) for name in (*names.employee_ids, *names.prefixes)]
         return self._invalidations.holds(client.version, subjects)
-
-    def _compile(self, client: Client, person: Person, policy: ActivePolicy) -> Grants:
-        program = policy.program(person.role)
-        own = person.rules + client.rules
-        return Grants(
-            client_id=client.client_id,
-            employee_id=person.employee_id,
-            role=person.role,
-            groups=person.groups,
-            departments=person.departments,
-            peers=Colleagues(person, self),
-            program=program,
-            exceptions=Index(own, program.version, exceptional=True) if own else None,
-            version=min(client.version, person.version),
-        )
 
     async def _fetch(self, wanted: Round) -> None:
         generation = self._generation

@@ -66,10 +66,7 @@ def test_every_package_of_the_house_stands_in_the_table() -> None:
 
 
 def test_no_module_grows_beyond_one_noun() -> None:
-    files = [file for package in ARROWS for file in (HOUSE / package).rglob("*.py")]
-    long = {
-        str(file.relative_to(HOUSE)): lines
-        for file in files
-        if (lines := len(file.read_text().splitlines())) > 400
-    }
-    assert not long
+    modules = [file for package in ARROWS for file in (HOUSE / package).rglob("*.py")]
+    # A migration is a record of one day, not a noun that a reader holds in mind.
+    sizes = {file: len(file.read_text().splitlines()) for file in modules if "versions" not in file.parts}
+    assert not {str(file.relative_to(HOUSE)): lines for file, lines in sizes.items() if lines > 310}

@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from directory.database import Database
 from tests.acceptance.flood import faults, flood_of_denies
+
+pytestmark = pytest.mark.timed
 
 
 async def test_a_flood_of_denies_costs_the_database_a_bounded_number_of_reads_flat_in_its_rate(

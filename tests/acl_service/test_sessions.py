@@ -2,6 +2,8 @@ import asyncio
 import time
 from statistics import median
 
+import pytest
+
 from acl_service.sessions import SessionWriter
 from directory.database import Database
 from directory.errors import Unavailable
@@ -57,6 +59,7 @@ async def test_memory_is_bounded_and_the_oldest_is_dropped() -> None:
     await writer.close()
 
 
+@pytest.mark.timed
 async def test_an_answered_connect_is_in_the_directory_within_50_ms(
     served: Served, database: Database
 ) -> None:

@@ -34,6 +34,7 @@ async def test_what_was_before_the_start_is_not_told(database: Database) -> None
         assert told.changes == []
 
 
+@pytest.mark.timed
 async def test_a_change_of_another_process_is_told_within_100_ms(
     database: Database, database_url: str
 ) -> None:
@@ -270,6 +271,7 @@ def test_the_feed_runs_on_uvloop(database_url: str) -> None:
         runner.run(told_and_confirmed())
 
 
+@pytest.mark.timed
 async def test_what_a_confirmed_read_costs(database: Database) -> None:
     async def cost(turns: int, read: object) -> float:
         rounds: list[float] = []

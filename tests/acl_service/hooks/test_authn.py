@@ -299,6 +299,7 @@ async def test_what_is_revoked_while_a_password_is_hashed_counts(
             assert answer == {"result": "deny"}
 
 
+@pytest.mark.timed
 async def test_one_guesser_does_not_stand_in_everybodys_way(
     database: Database, company: dict[str, str]
 ) -> None:

@@ -11,6 +11,8 @@ from acl_service.policy.grants import Grants
 from acl_service.policy.profiles import read
 from acl_service.policy.rules import Action
 
+pytestmark = pytest.mark.timed
+
 GROUPS = 5_000
 CALLS = 500
 TRIALS = 30

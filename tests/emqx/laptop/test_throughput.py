@@ -7,10 +7,14 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
+import pytest
+
 from emqx.settings import LaptopSettings
 from tests.emqx import raw
 from tests.emqx.mchat import FakeMChat, allow
 from tests.emqx.raw import RawClient, RawClients
+
+pytestmark = pytest.mark.timed
 
 PUBLISHERS = 4
 WINDOW = 50

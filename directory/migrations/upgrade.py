@@ -1,6 +1,9 @@
 """Bring a database to this program's schema, or say why it does not have it."""
 
+import asyncio
 import os
+import sqlite3
+import tempfile
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -8,7 +11,8 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, func, inspect, select
+from sqlalchemy import Connection, func, inspect, select, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from directory.connections import BoundedConnection, sqlite_file
@@ -17,6 +21,7 @@ from directory.errors import SchemaMismatch, Unavailable
 
 _LOCK: Final = 0x6D63_0003
 _LONGEST_S: Final = 3_600.0
+_AGAIN_S: Final = 0.01
 
 
 async def migrate(database: Database) -> None:
@@ -67,13 +72,52 @@ async def _prepare_file(database: Database) -> None:
     """Make the file, readable by its owner only (it holds hashes of passwords), and switch it to WAL."""
     path = sqlite_file(database.url)
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        await asyncio.to_thread(_make_file, path)
     except OSError as error:
         raise Unavailable(f"the database {path} cannot be written: {error.strerror}") from error
+    try:
+        async with asyncio.timeout(database.timeout_s):
+            while (mode := await _switch_to_wal(database)) is None:  # noqa: ASYNC110 - a file has no event
+                await asyncio.sleep(_AGAIN_S)
+    except TimeoutError:
+        raise Unavailable(
+            f"the database {path} is in use in another journal mode: stop what has it open, then run again"
+        ) from None
+    if mode != "wal":
+        raise Unavailable(f"the database {path} cannot use WAL: put it on a local file system")
+
+
+def _make_file(path: Path) -> None:
+    """Make an empty file at `path` unless there is one.
+
+    It is made beside and linked, never opened in place: closing any descriptor of a database file drops
+    all the locks that this process holds on it (SQLite, "How to corrupt", section 2.2).
+    """
+    if path.exists():
+        return
+    descriptor, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(descriptor)
+    try:
+        os.link(beside, path)
+    except FileExistsError:
+        pass  # another process was first
+    finally:
+        Path(beside).unlink()
+
+
+async def _switch_to_wal(database: Database) -> str | None:
+    """Return the journal mode after the attempt; None while another connection is in its way.
+
+    SQLite does not wait for that one as it does for writers: it would be a lock taken upwards, which two
+    who switch at the same time would never get.
+    """
     async with database.read() as connection:
-        mode = await connection.exec_driver_sql("PRAGMA journal_mode = WAL")
-        if mode.scalar_one() != "wal":
-            raise Unavailable(f"the database {path} cannot use WAL: put it on a local file system")
+        try:
+            return cast(str, await connection.scalar(text("PRAGMA journal_mode = WAL")))
+        except OperationalError as error:
+            if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            return None
 
 
 async def _take_time(connection: AsyncConnection) -> None:

@@ -1,7 +1,9 @@
 """The schema as migrations make it, on both databases."""
 
 import asyncio
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,26 @@ async def test_several_migrate_an_empty_database_at_once(
             for database in databases:
                 await database.close()
     postgres_server.drop("mchat_empty")
+
+
+async def test_a_file_that_another_writes_in_another_journal_mode_is_waited_for(tmp_path: Path) -> None:
+    # SQLite answers "locked" to the switch to WAL at once here, whatever the busy time-out.
+    with closing(sqlite3.connect(tmp_path / "old.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        database = Database.open(f"sqlite:///{tmp_path / 'old.db'}")
+        asyncio.get_running_loop().call_later(0.2, other.execute, "ROLLBACK")
+        await migrate(database)
+        await check_schema(database)
+        await database.close()
+
+
+async def test_a_file_that_stays_in_another_journal_mode_is_told_with_the_remedy(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "old.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        database = Database.open(f"sqlite:///{tmp_path / 'old.db'}", timeout_s=0.2)
+        with pytest.raises(Unavailable, match="another journal mode: stop what has it open"):
+            await migrate(database)
+        await database.close()
 
 
 async def test_a_newer_schema_is_refused_and_left_alone(database: Database) -> None:

@@ -7,7 +7,7 @@ import asyncio
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_BYTES = 16 * 1024
-"""Bytes of a request's line and headers, to the granularity of one read from the socket."""
+"""Bytes of a request's line and headers, or of its trailers, to the granularity of one read from the socket."""
 
 REQUEST_S = 10.0
 """Seconds from the first byte of a request to its last."""
@@ -17,7 +17,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     """Closes a connection whose head does not end, or whose request does not.
 
     The parser keeps headers until they are complete, without a limit of its own. A connection that sends
-    nothing at all is closed as an idle one (uvicorn's keep-alive time).
+    nothing at all is closed as an idle one (uvicorn's keep-alive time). Trailers are bounded like a head and
+    dropped: they must not become headers (RFC 9110 section 6.5.1), least of all ``Authorization``.
     """
 
     _unfinished = True
@@ -34,13 +35,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take in bytes; a request that is not whole yet has to become so in time."""
+        in_head = self._in_head
         super().data_received(data)
         if not self._unfinished:
             if self._deadline is not None:
                 self._deadline.cancel()
                 self._deadline = None
             return
-        if self._in_head:
+        if in_head and self._in_head:
             self._head += len(data)
             if self._head > HEAD_BYTES:
                 self._give_up()
@@ -62,9 +64,20 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Note that its head is whole."""
+        """Note that its head is whole; uvicorn would add trailers to the headers that the application sees."""
         self._in_head = False
         super().on_headers_complete()
+        self.headers = []
+
+    def on_chunk_header(self) -> None:
+        """Note that a chunk begins: behind the last one, which has no body, come trailers."""
+        self._in_head = True
+        self._head = 0
+
+    def on_body(self, body: bytes) -> None:
+        """Note that it was not the last chunk."""
+        self._in_head = False
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Note that it is whole."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from mchat import http_protocol
@@ -16,12 +16,27 @@ from mchat.listeners import Listener, bind, serve
 
 async def peer(request: Request) -> Response:
     body = await request.body()
-    return JSONResponse({"peer": request.client.host if request.client else None, "bytes": len(body)})
+    names = [name.decode() for name, _ in request.headers.raw]
+    return JSONResponse(
+        {"peer": request.client.host if request.client else None, "bytes": len(body), "headers": names}
+    )
+
+
+async def total(request: Request) -> Response:
+    async def so_far() -> AsyncIterator[str]:
+        size = 0
+        async for piece in request.stream():
+            size += len(piece)
+            yield f"{size}."
+
+    return StreamingResponse(so_far())
 
 
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
-    app = Starlette(routes=[Route("/", peer, methods=["GET", "POST"])])
+    app = Starlette(
+        routes=[Route("/", peer, methods=["GET", "POST"]), Route("/total", total, methods=["POST"])]
+    )
     stop = asyncio.Event()
     with bind("127.0.0.1:0", "TEST") as bound:
         task = asyncio.create_task(serve([Listener(app, bound)], stop))
@@ -62,6 +77,36 @@ async def test_a_head_without_an_end_is_cut(port: int) -> None:
     assert await closed(port, *lines)
     assert await closed(port, b"GET / HTTP/1.1\r\nx: ", *(b"y" * 10_000 for _ in range(200)))
     assert (await request(port, f"GET / HTTP/1.1\r\nhost: x\r\nx: {'y' * 8_000}\r\n\r\n"))["bytes"] == 0
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n"
+
+
+async def test_trailers_without_an_end_are_cut(port: int) -> None:
+    assert await closed(port, CHUNKED, b"0\r\n", *(b"x: " + b"y" * 1_000 + b"\r\n" for _ in range(2_000)))
+    assert await closed(port, CHUNKED, b"0\r\nx: ", *(b"y" * 10_000 for _ in range(200)))
+
+
+async def test_a_trailer_is_no_header(port: int) -> None:
+    answer = await request(port, CHUNKED.decode() + "0\r\nauthorization: Bearer x\r\n\r\n")
+    assert answer["bytes"] == 3
+    assert answer["headers"] == ["host", "transfer-encoding"]
+
+
+async def test_a_large_body_in_chunks_is_no_trailer(port: int) -> None:
+    chunks = b"".join(b"%x\r\n%s\r\n" % (size, b"y" * size) for size in (1, 70_000, 20_000, 1) * 5)
+    answer = await request(port, CHUNKED.decode(), chunks + b"0\r\n\r\n")
+    assert answer["bytes"] == 3 + 5 * 90_002
+
+
+async def test_a_read_that_ends_behind_a_chunks_size_is_no_trailer(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(CHUNKED.replace(b"/", b"/total", 1) + b"4e20\r\n" + b"y" * 20_000 + b"\r\n5\r\n")
+    assert await reader.readuntil(b"20003.")
+    writer.write(b"abcde\r\n0\r\n\r\n")
+    assert await reader.readuntil(b"20008.")
+    writer.close()
+    await writer.wait_closed()
 
 
 async def test_a_request_that_does_not_end_is_cut(port: int, monkeypatch: pytest.MonkeyPatch) -> None:

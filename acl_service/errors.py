@@ -17,3 +17,7 @@ class Overloaded(AccessError):
 
 class ConfigurationError(AccessError):
     """Settings that cannot be served safely; the message names the setting and the remedy."""
+
+
+class UnknownAsker(AccessError):
+    """Nobody to explain: the person or client id is none, or could not be; the message says which would do."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from acl_service.active_policy import ActivePolicy, rules_of
+from acl_service.bounds import MemoryBounds, evict
 from acl_service.errors import Overloaded
 from acl_service.invalidation import Invalidations
 from acl_service.loading import Loader, Round
@@ -29,23 +29,11 @@ LOOK_UPS = 4
 Value = TypeVar("Value")
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryBounds:
-    """How much is remembered, in entries.
-
-    Attributes:
-        people: people with their groups and credentials.
-        clients: client ids that have come in.
-        unknown: names of nobody, and client ids that nobody has come in with, each.
-    """
-
-    people: int = 100_000
-    clients: int = 200_000
-    unknown: int = 20_000
-
-
 class Memory:
     """People, client ids and the policy, true as of the last feed version applied.
+
+    Attributes:
+        service: this deployment's service id.
 
     Args:
         database: where what is missing is read.
@@ -63,7 +51,7 @@ class Memory:
         bounds: MemoryBounds | None = None,
     ) -> None:
         self._database = database
-        self._service = service
+        self.service = service
         self._presence_public = presence_public
         self._bounds = bounds or MemoryBounds()
         self._people: dict[str, Person] = {}
@@ -160,7 +148,7 @@ class Memory:
         if self._unproven.get(client.client_id) is client and client.owner is not None:
             del self._unproven[client.client_id]
             self._clients[client.client_id] = client
-            _evict(self._clients, self._bounds.clients)
+            evict(self._clients, self._bounds.clients)
 
     async def find_client(self, client_id: str, employee_id: str | None = None) -> Client:
         """That client, bound, as of now, looked up if need be; and ``employee_id`` in the same snapshot.
@@ -191,6 +179,19 @@ class Memory:
                 return person
             await self.look_up((employee_id,))
         raise Overloaded(f"the rows of {employee_id!r} change faster than they can be read")
+
+    async def active_policy(self) -> ActivePolicy:
+        """The policy in force, looked up if need be.
+
+        Raises:
+            acl_service.errors.Overloaded: it changes faster than it is read.
+            directory.errors.DirectoryError: the database did not answer.
+        """
+        for _ in range(LOOK_UPS):
+            if self._policy is not None and not self._lacks_policy():
+                return self._policy
+            await self.look_up()
+        raise Overloaded("the policy changes faster than it can be read")
 
     async def look_up(self, people: Iterable[str] = (), clients: Iterable[str] = ()) -> None:
         """Read these names, and the policy if it is not known, in a snapshot that begins after this call.
@@ -247,7 +248,7 @@ class Memory:
         if wanted.policy and self._lacks_policy():
             version, row = await load_policy(self._database)
             # A large document takes its time: not on the event loop that answers the hooks.
-            policy = await asyncio.to_thread(ActivePolicy, row, self._service, self._presence_public)
+            policy = await asyncio.to_thread(ActivePolicy, row, self.service, self._presence_public)
             if generation == self._generation:
                 self._policy, self._policy_known = policy, version
         clients = {name for name in wanted.clients if self._unknown_client(name)}
@@ -280,24 +281,17 @@ class Memory:
                 self._remember(self._nobody, name, found.version)
                 continue
             self._nobody.pop(name, None)
-            self._people[name] = Person(row, rules_of(row.rules, self._service), found.version)
+            self._people[name] = Person(row, rules_of(row.rules, self.service), found.version)
         for name, client_row in found.clients.items():
-            client = Client(client_row, rules_of(client_row.rules, self._service), found.version)
+            client = Client(client_row, rules_of(client_row.rules, self.service), found.version)
             if self._clients.pop(name, None) is not None and client.owner is not None:
                 self._clients[name] = client
             else:
                 self._remember(self._unproven, name, client)
-        _evict(self._people, self._bounds.people)
+        evict(self._people, self._bounds.people)
 
     def _remember(self, names: OrderedDict[str, Value], name: str, value: Value) -> None:
         names[name] = value
         names.move_to_end(name)
         if len(names) > self._bounds.unknown:
             names.popitem(last=False)
-
-
-def _evict(entries: dict[str, Person] | dict[str, Client], bound: int) -> None:
-    """Forget the longest known, a tenth at a time, so that a full memory does not pay at each entry."""
-    if len(entries) > bound:
-        for name in list(entries)[: max(1, bound // 10)]:
-            del entries[name]

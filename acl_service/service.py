@@ -25,6 +25,7 @@ from acl_service.admin.access import Guard
 from acl_service.admin.login import LogIn
 from acl_service.admin.routes import admin_routes, mounted
 from acl_service.admin.tokens import TokenMint
+from acl_service.bounds import MemoryBounds
 from acl_service.freshness import Freshness
 from acl_service.group_commit import GroupCommit
 from acl_service.health import Check, Ready, live
@@ -37,7 +38,7 @@ from acl_service.hooks.tally import Tally, TallyCollector
 from acl_service.identity.authenticator import Authenticator
 from acl_service.identity.lockout import Lockout, LockoutLimits
 from acl_service.identity.passwords import PasswordPool
-from acl_service.memory import Memory, MemoryBounds
+from acl_service.memory import Memory
 from acl_service.sessions import SessionWriter
 from acl_service.settings import AccessSettings
 from directory import credentials, events, sessions

@@ -8,7 +8,9 @@ from __future__ import annotations
 from acl_service.principals import Client
 from acl_service.verdict import (
     BLOCKED_CLIENT,
+    CREDENTIAL_ENDED,
     FAULTY_RULES,
+    FOREIGN_CLIENT,
     INACTIVE,
     UNKNOWN_CLIENT,
     Refusal,
@@ -33,3 +35,23 @@ def refuse(client: Client) -> Refusal | None:
     if client.grants.program.closed:
         return Refusal("policy", client.grants.program.refusal.reason, confirmable=True)
     return None
+
+
+def refuse_session(
+    client: Client, employee_id: str, credential_id: str | None, now_ms: int
+) -> Refusal | None:
+    """Why a session of this client may do nothing, given who opened it and by which credential, or None.
+
+    Args:
+        client: as `refuse` lets it pass.
+        employee_id: who opened the session.
+        credential_id: by which credential; None if that is not known.
+        now_ms: milliseconds since the epoch.
+    """
+    person = client.person
+    if person is None or employee_id != person.employee_id:
+        return FOREIGN_CLIENT
+    if credential_id is None:
+        return None
+    credential = person.credentials.get(credential_id)
+    return None if credential is not None and credential.usable(now_ms) else CREDENTIAL_ENDED

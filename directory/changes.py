@@ -1,14 +1,16 @@
 """The unit of work of a rights-changing transaction, and what it leaves for readers (decision 5)."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
-from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy import and_, delete, false, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from directory import schema
 from directory.errors import InvalidValue, NotFound, SchemaMismatch
+from directory.sets import among
 
 SubjectKind = Literal["employee", "group", "department", "role", "everyone", "client", "owner", "policy"]
 SUBJECT_KINDS: Final = frozenset(get_args(SubjectKind))
@@ -227,3 +229,24 @@ async def prune_changes(connection: AsyncConnection, keep_from_ms: int) -> int:
     )
     gone = await connection.execute(delete(schema.change).where(schema.change.c.version <= until))
     return gone.rowcount
+
+
+async def changed_since(connection: AsyncConnection, version: int, subjects: Collection[Subject]) -> bool:
+    """Tell whether any of some subjects changed after `version`.
+
+    True too if nobody can say any more, because the rows of that time are pruned.
+    """
+    change = schema.change
+    if version < await pruned_version(connection):
+        return True
+    named: defaultdict[str, set[str]] = defaultdict(set)
+    for subject in subjects:
+        named[subject.kind].add(subject.id)
+    touched = [
+        and_(change.c.subject_kind == kind, among(connection, change.c.subject_id, ids))
+        for kind, ids in named.items()
+    ]
+    found = await connection.scalar(
+        select(change.c.version).where(change.c.version > version, or_(false(), *touched)).limit(1)
+    )
+    return found is not None

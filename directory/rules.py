@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
-from sqlalchemy import Row, delete, insert, select
+from sqlalchemy import Row, delete, insert, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from directory.changes import Change, Subject
@@ -185,6 +185,24 @@ async def list_(
     if subject_id is not None:
         query = query.where(acl_rule.c.subject_id == subject_id)
     return [rule_row(row) for row in await connection.execute(query)]
+
+
+async def about(
+    connection: AsyncConnection, subjects: Collection[tuple[RuleSubject, str]]
+) -> tuple[RuleRow, ...]:
+    """List the exceptions on any of some subjects, by rule id; those whose time is over or to come too.
+
+    Args:
+        connection: To read with.
+        subjects: Kinds and ids, known or not; at most a few hundred.
+    """
+    if not subjects:
+        return ()
+    named = tuple_(acl_rule.c.subject_kind, acl_rule.c.subject_id)
+    rows = await connection.execute(
+        select(*RULE_COLUMNS).where(named.in_(sorted(subjects))).order_by(acl_rule.c.rule_id)
+    )
+    return tuple(rule_row(row) for row in rows)
 
 
 def _check_words(subject_kind: str, effect: str, action: str) -> None:

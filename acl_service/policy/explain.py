@@ -76,7 +76,7 @@ def explain(grants: Grants, request: Request, now_ms: int) -> Explanation:
     except TopicError as error:
         return Explanation(request, None, Decision(False, None, "topic", str(error), version), ())
     verdicts = tuple(
-        _verdict(rule, reached.topic, grants, request, now_ms) for rule in _ranked(grants, request)
+        _verdict(rule, reached.topic, grants, request, now_ms) for rule in ranked(grants, request.action)
     )
     if reached.queue is not None and reached.queue not in grants.program.queues:
         return Explanation(request, reached, unlisted(grants, reached.queue), verdicts)
@@ -94,11 +94,9 @@ def explain(grants: Grants, request: Request, now_ms: int) -> Explanation:
     return Explanation(request, reached, decision, verdicts)
 
 
-def _ranked(grants: Grants, request: Request) -> list[Rule]:
-    """List the rules about the request's action in the order in which they win."""
-    written = [
-        rule for index in grants.layers for rule in index.rules if rule.action.includes(request.action)
-    ]
+def ranked(grants: Grants, action: Action) -> list[Rule]:
+    """List the rules about an action, publish or subscribe, in the order in which they win."""
+    written = [rule for index in grants.layers for rule in index.rules if rule.action.includes(action)]
     # The sort is stable, and exceptions come first in the layers.
     return sorted(written, key=lambda rule: (-rule.priority, rule.effect is Effect.ALLOW))
 

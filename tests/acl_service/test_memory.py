@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from acl_service import memory as memory_module
-from acl_service.memory import LOOK_UPS, Memory, MemoryBounds
+from acl_service.bounds import MemoryBounds
+from acl_service.memory import LOOK_UPS, Memory
 from acl_service.policy.decide import Request, decide
 from acl_service.policy.rules import Action
 from directory import departments, groups, people, registrations, rules

@@ -8,10 +8,9 @@ from rich.console import Console
 from sqlalchemy import update
 
 from acl_service.memory import Memory
-from acl_service.policy.rules import Action
 from directory import people, policies, rules, schema
 from directory.database import Database
-from mchat.explanation import explain_client
+from mchat.explanation import Inquiry, tell
 from tests.acl_service.serving import Served, now_ms
 
 TOPIC = "mchat/inbox/bob"
@@ -20,17 +19,7 @@ TOPIC = "mchat/inbox/bob"
 async def explained(database: Database, client_id: str) -> str:
     output = io.StringIO()
     memory = Memory(database)
-    await explain_client(
-        Console(file=output, width=200),
-        memory,
-        client_id,
-        Action.SUBSCRIBE,
-        TOPIC,
-        qos=1,
-        retain=False,
-        zone="default",
-        everything=False,
-    )
+    await tell(Console(file=output, width=200), database, memory, Inquiry(client_id, topic=TOPIC))
     await memory.close()
     return output.getvalue()
 

@@ -8,7 +8,7 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from directory import schema
-from directory.changes import Subject, changes_since, newest_version
+from directory.changes import Subject, changed_since, changes_since, newest_version, prune_changes
 from directory.database import Database
 from directory.errors import Conflict, InvalidValue, NotFound, SchemaMismatch, Unavailable
 from directory.sets import among
@@ -112,6 +112,31 @@ async def test_a_change_tells_each_subject_once_in_order_with_its_version(databa
             "target",
             {"n": 1},
         )
+
+
+async def test_whether_subjects_changed_since(database: Database) -> None:
+    async with database.change("author", 7) as change:
+        change.touch(Subject("employee", "a"), Subject("group", "b"))
+    async with database.change("author", 9) as change:
+        change.touch(Subject("policy"))
+    async with database.read() as connection:
+
+        async def changed(version: int, *subjects: Subject) -> bool:
+            return await changed_since(connection, version, subjects)
+
+        assert await changed(0, Subject("employee", "a"))
+        assert await changed(0, Subject("employee", "x"), Subject("group", "b"))
+        assert not await changed(0, Subject("employee", "b"), Subject("group", "a"))
+        assert not await changed(1, Subject("employee", "a"), Subject("group", "b"))
+        assert await changed(1, Subject("employee", "a"), Subject("policy"))
+        assert not await changed(2, Subject("policy"))
+        assert not await changed(0)
+    async with database.write() as connection:
+        await prune_changes(connection, 8)
+    async with database.read() as connection:
+        # Nobody can say any more.
+        assert await changed_since(connection, 0, [Subject("employee", "x")])
+        assert not await changed_since(connection, 1, [Subject("employee", "x")])
 
 
 async def test_a_change_that_raises_has_no_version(database: Database) -> None:

@@ -222,6 +222,11 @@ async def test_exceptions_are_listed_by_subject_and_page(database: Database) -> 
         ]
         mine = await rules.list_(connection, subject_kind="employee", subject_id="a")
         assert [one.rule_id for one in mine] == [numbers[0], numbers[2]]
+        about = await rules.about(connection, [("employee", "b"), ("group", "a"), ("employee", "nobody")])
+        assert [one.rule_id for one in about] == [numbers[1]]
+        both = await rules.about(connection, [("employee", "b"), ("employee", "a")])
+        assert [one.rule_id for one in both] == numbers
+        assert await rules.about(connection, []) == ()
 
 
 async def test_one_policy_is_active_and_another_takes_its_place(database: Database) -> None:

@@ -81,6 +81,32 @@ def test_from_nothing_to_an_explained_decision(mchat: Mchat, tmp_path: Path) -> 
     assert "DENY" in mchat(*asked).stdout
 
 
+def test_explaining_people_newcomers_and_all_rights(mchat: Mchat) -> None:
+    mchat("init")
+    mchat("person", "add", "alice")
+    mchat("group", "add", "team", "--owner", "alice")
+    inbox = mchat("explain", "--person", "alice", "--topic", "mchat/inbox/alice").stdout
+    assert "ALLOW" in inbox
+    assert "decides this by itself: at the connect it is told allow subscribe mchat/inbox/alice" in inbox
+    group = mchat("explain", "--client", "alice_pc", "--topic", "mchat/group/team").stdout
+    assert "ALLOW" in group
+    assert "The broker asks MChat" in group
+    everything = mchat("explain", "--person", "alice").stdout
+    assert re.search(r"subscribe.*mchat/inbox/alice.*the broker", everything)
+    assert re.search(r"subscribe.*mchat/group/\$\{group_id\}.*asked", everything)
+
+    newcomer = ("explain", "--person", "zoe", "--topic", "mchat/group/team")
+    assert "'zoe' does not exist" in one_line(mchat(*newcomer))
+    outside = mchat(*newcomer, "--role", "employee").stdout
+    assert "DENY" in outside
+    assert "nothing of it is written" in outside
+    assert "ALLOW" in mchat(*newcomer, "--role", "employee", "--group", "team").stdout
+    assert "zoe" not in mchat("person", "list").stdout
+    assert "--person ID" in one_line(mchat("explain", "--role", "employee", "--topic", "a"))
+    assert "say --client ID or --person ID" in one_line(mchat("explain", "--topic", "a"))
+    assert "belongs to alice, not to" in one_line(mchat("explain", "--client", "alice", "--person", "bob"))
+
+
 def test_credentials_are_made_and_revoked(mchat: Mchat) -> None:
     mchat("init")
     mchat("person", "add", "alice")

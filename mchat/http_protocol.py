@@ -23,6 +23,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     _unfinished = True
     _in_head = True
+    _behind_body = False
     _head = 0
     _deadline: asyncio.TimerHandle | None = None
 
@@ -35,14 +36,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take in bytes; a request that is not whole yet has to become so in time."""
-        in_head = self._in_head
+        self._behind_body = False
         super().data_received(data)
         if not self._unfinished:
             if self._deadline is not None:
                 self._deadline.cancel()
                 self._deadline = None
             return
-        if in_head and self._in_head:
+        if self._in_head and not self._behind_body:
             self._head += len(data)
             if self._head > HEAD_BYTES:
                 self._give_up()
@@ -70,8 +71,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.headers = []
 
     def on_chunk_header(self) -> None:
-        """Note that a chunk begins: behind the last one, which has no body, come trailers."""
-        self._in_head = True
+        """Note that a chunk begins: behind the last one, which has no body, come trailers.
+
+        What this read brought before may be the body of other chunks: counted is from the next one on.
+        """
+        self._in_head = self._behind_body = True
         self._head = 0
 
     def on_body(self, body: bytes) -> None:

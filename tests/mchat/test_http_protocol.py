@@ -102,7 +102,7 @@ async def test_a_large_body_in_chunks_is_no_trailer(port: int) -> None:
 async def test_a_read_that_ends_behind_a_chunks_size_is_no_trailer(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(CHUNKED.replace(b"/", b"/total", 1) + b"4e20\r\n" + b"y" * 20_000 + b"\r\n5\r\n")
-    assert await reader.readuntil(b"20003.")
+    assert await reader.readuntil(b"20003.")  # so the next read begins with a chunk's body
     writer.write(b"abcde\r\n0\r\n\r\n")
     assert await reader.readuntil(b"20008.")
     writer.close()

@@ -6,6 +6,7 @@ does not know arrives as the literal text ``${…}`` and counts as unknown (deci
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -22,7 +23,7 @@ BODY_LIMIT = 64 * 1024
 
 
 class AuthnQuestion(msgspec.Struct, frozen=True):
-    """Body of ``POST /emqx/authn`` (contract 1.2, recorded with these keys)."""
+    """Body of ``POST /emqx/authn`` (contract 1.2, recorded with these keys; ``cert_pem`` where the template has it)."""
 
     clientid: str
     username: str = ""
@@ -31,6 +32,7 @@ class AuthnQuestion(msgspec.Struct, frozen=True):
     zone: str = ""
     cert_common_name: str = ""
     cert_subject: str = ""
+    cert_pem: str = ""
 
 
 class AuthzQuestion(msgspec.Struct, frozen=True):
@@ -46,6 +48,7 @@ class AuthzQuestion(msgspec.Struct, frozen=True):
     username: str = ""
     qos: str = ""
     retain: str = ""
+    mountpoint: str | msgspec.UnsetType = msgspec.UNSET
     employee_id: str | msgspec.UnsetType = msgspec.UNSET
     credential_id: str | msgspec.UnsetType = msgspec.UNSET
     grants_version: str = ""
@@ -78,11 +81,58 @@ class AuthnAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
 DENY = b'{"result":"deny"}'
 ALLOW = b'{"result":"allow"}'
 
-decode_authn = msgspec.json.Decoder(AuthnQuestion).decode
-decode_authz = msgspec.json.Decoder(AuthzQuestion).decode
+_read_authn = msgspec.json.Decoder(AuthnQuestion).decode
+_read_authz = msgspec.json.Decoder(AuthzQuestion).decode
+_read_keys = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 encode_answer = msgspec.json.Encoder().encode
 
 _JSON_HEADERS = [(b"content-type", b"application/json")]
+
+
+def decode_authn(body: bytes) -> AuthnQuestion:
+    """Read the body of an authn question.
+
+    Raises:
+        MalformedBody: a key is there twice.
+        msgspec.MsgspecError, UnicodeDecodeError, RecursionError: it is no such question.
+    """
+    question = _read_authn(body)
+    _refuse_doubled_keys(body)
+    return question
+
+
+def decode_authz(body: bytes) -> AuthzQuestion:
+    """Read the body of an authz question; raises as ``decode_authn``."""
+    question = _read_authz(body)
+    _refuse_doubled_keys(body)
+    return question
+
+
+def _refuse_doubled_keys(body: bytes) -> None:
+    """Refuse an object that says one thing twice: whoever stood between may have read the other one.
+
+    Outside of strings JSON has a colon behind each key and nowhere else. So with as many colons as different
+    keys, none is there twice; only where a value holds a colon, the body is read once more.
+    """
+    if len(_read_keys(body)) != body.count(b":"):
+        try:
+            _EXACT.decode(body.decode())
+        except ValueError as error:
+            raise MalformedBody(str(error)) from error
+
+
+def _single(pairs: list[tuple[str, object]]) -> None:
+    keys = set()
+    for key, _ in pairs:
+        if key in keys:
+            raise ValueError(f"the key {key[:80]!a} is there twice: send it once")
+        keys.add(key)
+
+
+# Numbers stay text: one of 60,000 digits must cost nothing.
+_EXACT = json.JSONDecoder(
+    object_pairs_hook=_single, parse_int=str, parse_float=str, parse_constant=str, strict=False
+)
 
 
 def unknown(value: str) -> bool:
@@ -98,6 +148,14 @@ def qos_of(value: str) -> int | None:
 def retain_of(value: str) -> bool | None:
     """The retain flag of a question: ``"true"`` or ``"false"``; anything else is unknown (decision 4)."""
     return _RETAIN.get(value)
+
+
+def mountpoint_of(value: str | msgspec.UnsetType) -> str | None:
+    """The mountpoint of a question, empty for none; ``None`` where the body does not have it.
+
+    One that only *has* a placeholder in it is known: EMQX leaves ``${username}`` there for a client that sent none.
+    """
+    return None if value is msgspec.UNSET or value == "${mountpoint}" else value
 
 
 _QOS = {"0": 0, "1": 1, "2": 2}

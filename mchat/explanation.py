@@ -143,9 +143,8 @@ def _answer(console: Console, account: Account, *, everything: bool) -> None:
         hidden = len(explanation.verdicts) - len(shown)
         if hidden:
             action = account.request.action.value
-            console.print(
-                f"{hidden} rules about {action} do not speak to this; --all shows them", style="dim"
-            )
+            rules = f"{hidden} rules about {action} do" if hidden > 1 else f"1 rule about {action} does"
+            console.print(f"{rules} not speak to this; --all shows them", style="dim")
     _say(console, allowed=account.allowed, reason=account.reason)
     if account.refusal is None:
         console.print(_who_decides(account.broker), markup=False)

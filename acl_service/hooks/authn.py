@@ -29,6 +29,7 @@ from acl_service.hooks.wire import (
 from acl_service.identity.authenticator import Authenticator, Claim, Identified, PasswordMemo
 from acl_service.identity.names import refuse_client_id
 from acl_service.memory import LOOK_UPS, Memory
+from acl_service.mounting import refuse_user_name
 from acl_service.policy.connect import connect_rules
 from acl_service.principals import Client
 from acl_service.sessions import SessionWriter
@@ -151,6 +152,9 @@ class Authn:
             return refusal
         if client.person is not identified.person:
             return FOREIGN_CLIENT
+        refusal = refuse_user_name(client, _zone(question) or None, question.username)
+        if refusal is not None:
+            return refusal
         expires = identified.credential.expires_at
         expire_at = None if expires is None else expires // 1000
         if expire_at is not None and expire_at <= self._now_ms() // 1000:
@@ -162,7 +166,7 @@ class Authn:
         client, credential = admitted.client, admitted.identified.credential
         self._memory.prove(client)
         person = admitted.identified.person
-        zone = "" if unknown(question.zone) else question.zone
+        zone = _zone(question)
         version = admitted.version
         now_ms = self._now_ms()
         self._sessions.put(
@@ -198,3 +202,8 @@ class Authn:
                 acl=acl or msgspec.UNSET,
             )
         )
+
+
+def _zone(question: AuthnQuestion) -> str:
+    """The zone of the listener; empty if the broker does not say."""
+    return "" if unknown(question.zone) else question.zone

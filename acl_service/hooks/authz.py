@@ -25,6 +25,7 @@ from acl_service.hooks.wire import (
     Send,
     answer,
     decode_authz,
+    mountpoint_of,
     qos_of,
     read_body,
     retain_of,
@@ -33,6 +34,7 @@ from acl_service.hooks.wire import (
 from acl_service.identity.authenticator import ended
 from acl_service.identity.names import refuse_client_id
 from acl_service.memory import LOOK_UPS, Memory
+from acl_service.mounting import refuse_mountpoint
 from acl_service.policy.decide import Decision, Request, decide
 from acl_service.policy.rules import Action
 from acl_service.principals import Client
@@ -128,15 +130,19 @@ class Authz:
         action = _ACTIONS.get(question.action)
         if action is None:
             return Refusal("body", f"the action {question.action!r} is neither publish nor subscribe")
-        zone = question.zone
+        zone = None if not question.zone or unknown(question.zone) else question.zone
+        assert client.grants is not None  # noqa: S101 - refuse has seen it
+        if question.mountpoint or client.grants.program.zones:
+            refusal = refuse_mountpoint(client, zone, mountpoint_of(question.mountpoint))
+            if refusal is not None:
+                return refusal
         request = Request(
             action,
             question.topic,
             qos_of(question.qos),
             retain_of(question.retain),
-            None if not zone or unknown(zone) else zone,
+            zone,
         )
-        assert client.grants is not None  # noqa: S101 - refuse has seen it
         decision = decide(client.grants, request, self._now_ms())
         if decision.missing is not None:
             return _Lookup((decision.missing,), ())

@@ -3,7 +3,9 @@
 The broker matches a requested filter against a rule as if the filter were a topic name, takes the first rule
 that matches, and asks us if none does (contract sections 1.5 and 3). So a right goes there only if that can
 never grant more than `decide` would: only allows; publishes by pattern, because a publish is a name; subscribes
-of one very filter; nothing that a deny might take back; nothing that changes while the session lasts.
+of one very filter; nothing that a deny might take back; nothing that changes while the session lasts; nothing in
+a zone with a mountpoint, because the broker does not say at a connect which mountpoint the listener has (contract
+section 1.2), and each question does.
 """
 
 from dataclasses import dataclass
@@ -56,7 +58,7 @@ def connect_rules(
         limit: how many rules at most.
     """
     program = grants.program
-    if program.closed:
+    if program.closed or zone in program.zones:
         return ()
     own: Own = (
         (MARKS[Placeholder.CLIENT_ID], grants.client_level),

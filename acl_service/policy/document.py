@@ -4,6 +4,9 @@
     queues = []                       # message queues and streams that may be subscribed to by name
     presence_public = false           # a switch that permissions may ask for with `when`
 
+    [zones.z]                         # listeners of this zone have this mountpoint; any other zone has none
+    mountpoint = "u/${username}/"
+
     [spaces]                          # topics with names: one template or a list of them
     inbox = "${service}/mchat/inbox/${employee_id}"
 
@@ -16,8 +19,9 @@
 
 Keys of a permission: `action` (publish, subscribe, all) and either `space` or `topic` are required; `effect`
 (allow), `priority` (0), `qos`, `retain`, `zone`, `only`, `reason`, `when` and `wide` are optional. What the
-conditions mean stands at `Rule`. An allow that reaches (nearly) everything, such as `#` or `mchat/#`, is an
-error unless it says `wide = true` and gives a reason.
+conditions mean stands at `Rule`. Topics are those that the client writes, without the mountpoint of its listener. An
+allow that reaches (nearly) everything, such as `#` or `mchat/#`, is an error unless it says `wide = true` and gives
+a reason.
 """
 
 import enum
@@ -26,6 +30,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from acl_service.policy.grants import Program
+from acl_service.policy.mountpoints import Mountpoint
 from acl_service.policy.rules import Action, Effect, Rule, choice
 from acl_service.policy.tables import PolicyError, Problem, Table
 from acl_service.policy.templates import RuleError, Template, check_service, is_plain
@@ -48,12 +53,14 @@ class Document:
     Attributes:
         name: of the policy.
         queues: names of message queues and streams that may be subscribed to, filter permitting.
+        zones: the mountpoints of the zones that have one.
         spaces: the named topic spaces.
         roles: the rules of each role, inherited ones first.
     """
 
     name: str
     queues: frozenset[str]
+    zones: Mapping[str, Mountpoint]
     spaces: Mapping[str, tuple[Template, ...]]
     roles: Mapping[str, tuple[Rule, ...]]
 
@@ -84,7 +91,7 @@ class Document:
                 f"policy {self.name!a} version {version} does not know the role {role!a}: it knows {known}"
             )
             return Program.refusing(reason, role=role, version=version)
-        return Program(role, self.roles[role], version=version, queues=self.queues)
+        return Program(role, self.roles[role], version=version, queues=self.queues, zones=self.zones)
 
 
 class _Reading:
@@ -95,19 +102,21 @@ class _Reading:
         self._service = service
         self._name = root.text("name") or ""
         self._switch = root.flag(_SWITCH) if switch is None else switch
+        self._zones: dict[str, Mountpoint] = {}
         self._spaces: dict[str, tuple[Template, ...]] = {}
         self._own: dict[str, tuple[Rule, ...]] = {}
         self._parents: dict[str, list[str]] = {}
 
     def document(self) -> Document:
         root = self._root
-        root.only("name", "queues", _SWITCH, "spaces", "roles")
+        root.only("name", "queues", _SWITCH, "zones", "spaces", "roles")
         if "name" not in root.values:
             root.note(None, "name is missing: give the policy a name")
         queues = root.texts("queues")
         for queue in queues:
             if not is_plain(queue):
                 root.note("queues", f"{queue!a} cannot be the name of a queue: write a plain topic level")
+        self._read_zones(root.table("zones"))
         self._read_spaces(root.table("spaces"))
         roles = root.table("roles")
         if not roles.values:
@@ -121,12 +130,28 @@ class _Reading:
         return Document(
             self._name,
             frozenset(queues),
+            self._zones,
             self._spaces,
             {
                 role: tuple(rule for each in self._lineage(role) for rule in self._own[each])
                 for role in self._own
             },
         )
+
+    def _read_zones(self, zones: Table) -> None:
+        for name in zones.values:
+            table = zones.table(name)
+            table.only("mountpoint")
+            text = table.text("mountpoint")
+            if not name:
+                zones.note(name, "the name of a zone is empty: write it as the broker's listener has it")
+            if text is None:
+                table.note(None, f"zone {name!a} has no mountpoint: state it, or leave the zone out for none")
+                continue
+            try:
+                self._zones[name] = Mountpoint.parse(text)
+            except RuleError as error:
+                table.note("mountpoint", str(error))
 
     def _read_spaces(self, spaces: Table) -> None:
         for name in spaces.values:

@@ -1,12 +1,14 @@
 """What one client may do, held in memory between its questions."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from types import MappingProxyType
+from typing import Final, Protocol
 
 from acl_service.policy.decision import Decision
 from acl_service.policy.index import Index
 from acl_service.policy.lasting import Lasting
+from acl_service.policy.mountpoints import Mountpoint
 from acl_service.policy.rules import Rule
 from acl_service.policy.templates import is_plain
 
@@ -22,6 +24,9 @@ class Peers(Protocol):
         ...
 
 
+_NO_ZONES: Final[Mapping[str, Mountpoint]] = MappingProxyType({})
+
+
 class Program:
     """The rules of one role in one version of the policy, compiled once and shared by all who have the role.
 
@@ -29,13 +34,14 @@ class Program:
         role: whose rules they are.
         version: of the policy; `None` if there is no policy.
         queues: names of message queues and streams that may be subscribed to, filter permitting.
+        zones: the mountpoints of the zones that have one; listeners of all others have none.
         index: the rules.
         refusal: the answer when no rule speaks.
         closed: whether everything is refused, whatever the exceptions say (decision 14).
         lasting: which of the rules' rights the broker may be told of when a client connects.
     """
 
-    __slots__ = ("closed", "index", "lasting", "queues", "refusal", "role", "version")
+    __slots__ = ("closed", "index", "lasting", "queues", "refusal", "role", "version", "zones")
 
     def __init__(
         self,
@@ -44,11 +50,13 @@ class Program:
         *,
         version: int | None,
         queues: Iterable[str] = (),
+        zones: Mapping[str, Mountpoint] = _NO_ZONES,
         closed: str | None = None,
     ) -> None:
         self.role = role
         self.version = version
         self.queues = frozenset(queues)
+        self.zones = zones
         self.index = Index(rules, version, exceptional=False)
         self.lasting = Lasting(self.index)
         self.closed = closed is not None

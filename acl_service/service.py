@@ -35,12 +35,10 @@ from acl_service.hooks.events import Events
 from acl_service.hooks.front import Front
 from acl_service.hooks.hook_secrets import HookSecrets
 from acl_service.hooks.tally import Tally, TallyCollector
-from acl_service.identity.authenticator import Authenticator
-from acl_service.identity.lockout import Lockout, LockoutLimits
-from acl_service.identity.passwords import PasswordPool
 from acl_service.memory import Memory
 from acl_service.sessions import SessionWriter
 from acl_service.settings import AccessSettings
+from acl_service.ways_in import WaysIn
 from directory import credentials, events, sessions
 from directory.database import Database
 from directory.events import EventRow
@@ -59,8 +57,7 @@ class AccessService:
         feed: tells memory what changed.
         memory: people, client ids, the policy.
         freshness: how true memory is.
-        authenticator: who somebody is.
-        pool: where passwords are hashed.
+        ways_in: how people prove who they are.
         tally: what is counted.
         sessions: where answered connects are written behind.
         events: where events are committed in groups.
@@ -72,8 +69,7 @@ class AccessService:
     feed: Feed
     memory: Memory
     freshness: Freshness
-    authenticator: Authenticator
-    pool: PasswordPool
+    ways_in: WaysIn
     tally: Tally
     sessions: SessionWriter
     events: GroupCommit[EventRow]
@@ -102,6 +98,9 @@ class AccessService:
             feed_poll_s: how often SQLite is looked at.
             clock: monotonic seconds.
             now_ms: wall clock, milliseconds since the epoch.
+
+        Raises:
+            ConfigurationError: the settings cannot be served safely.
         """
         memory = Memory(
             database,
@@ -119,18 +118,8 @@ class AccessService:
             grace_s=settings.outage_grace,
             patience_s=settings.patience,
         )
-        trusted = settings.trusted_peer_values()
-        pool = PasswordPool(
-            settings.password_threads,
-            settings.password_waiting,
-            wait_s=0.6 * settings.patience,
-            trusted_peers=trusted,
-        )
-        limits = LockoutLimits(
-            pair=settings.lockout_pair, peer=settings.lockout_peer, locked_s=settings.lockout_seconds
-        )
-        lockout = Lockout(limits, trusted)
-        authenticator = Authenticator(pool, lockout, service=settings.service, clock=clock, now_ms=now_ms)
+        registry = CollectorRegistry(auto_describe=False)
+        ways_in = WaysIn.opened(settings, registry, clock=clock, now_ms=now_ms)
         tally = Tally(clock)
         service = cls(
             settings=settings,
@@ -138,12 +127,11 @@ class AccessService:
             feed=feed,
             memory=memory,
             freshness=freshness,
-            authenticator=authenticator,
-            pool=pool,
+            ways_in=ways_in,
             tally=tally,
             sessions=SessionWriter(partial(_write_sessions, database)),
             events=GroupCommit(partial(_write_events, database)),
-            registry=CollectorRegistry(auto_describe=False),
+            registry=registry,
             clock=clock,
             now_ms=now_ms,
         )
@@ -157,7 +145,7 @@ class AccessService:
             await service.sessions.close()
             await feed.stop()
             await memory.close()
-            pool.close()
+            await ways_in.close()
 
     def _gauges(self) -> dict[str, tuple[str, Callable[[], float]]]:
         def entries(kind: str) -> Callable[[], float]:
@@ -182,7 +170,10 @@ class AccessService:
             "mchat_session_rows_waiting": ("Session rows not yet written", lambda: self.sessions.waiting),
             "mchat_session_rows_dropped": ("Session rows given up", lambda: self.sessions.dropped),
             "mchat_events_waiting": ("Events not yet in a transaction", lambda: self.events.waiting),
-            "mchat_passwords_pending": ("Passwords being hashed or waiting", lambda: self.pool.pending),
+            "mchat_passwords_pending": (
+                "Passwords being hashed or waiting",
+                lambda: self.ways_in.pool.pending,
+            ),
             **{
                 f"mchat_memory_{kind}": (f"Entries of {kind.replace('_', ' ')} in memory", entries(kind))
                 for kind in self.memory.sizes
@@ -190,16 +181,17 @@ class AccessService:
         }
 
     def hooks(self) -> ASGIApp:
-        """The application of the hooks' listener.
+        """The application of the hooks' listener; from now on the keys of JWTs are kept fresh.
 
         Raises:
             ConfigurationError: there is no usable hook secret.
         """
         secrets = HookSecrets(self.settings.hook_secret_values())
+        self.ways_in.start()
         authn = Authn(
             self.memory,
             self.freshness,
-            self.authenticator,
+            self.ways_in.broker,
             self.sessions,
             secrets,
             self.tally,
@@ -234,24 +226,9 @@ class AccessService:
             key, lifetime_s=self.settings.admin_token_seconds, now_s=lambda: self.now_ms() / 1000
         )
         guard = Guard(self.memory, self.freshness, mint, self.now_ms)
-        log_in = LogIn(self.memory, self.freshness, self._admin_authenticator(), mint, self.tally)
+        log_in = LogIn(self.memory, self.freshness, self.ways_in.admin, mint, self.tally)
         routes = admin_routes(log_in.respond, live, Ready(self._checks()).respond, self.metrics)
         return Starlette(routes=mounted(routes, guard))
-
-    def _admin_authenticator(self) -> Authenticator:
-        """Another lock-out than the broker's: failures here must not keep anybody out of MQTT."""
-        limits = LockoutLimits(
-            pair=self.settings.lockout_pair,
-            peer=self.settings.lockout_peer,
-            locked_s=self.settings.lockout_seconds,
-        )
-        return Authenticator(
-            self.pool,
-            Lockout(limits),
-            service=self.settings.service,
-            clock=self.clock,
-            now_ms=self.now_ms,
-        )
 
     async def metrics(self, request: Request) -> Response:
         """This process's metrics, as Prometheus reads them."""

@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from acl_service.errors import ConfigurationError
+from acl_service.identity.jwt_keys import ALGORITHMS
 
 
 class AccessSettings(BaseSettings):
@@ -85,6 +86,63 @@ class AccessSettings(BaseSettings):
         900, ge=30, le=86_400, description="How long an admin token is good for, in seconds."
     )
 
+    jwt_secret: SecretStr | None = Field(
+        None,
+        description="Secret of JWTs signed with HS256, at least 32 bytes; another one than the admin API's key. "
+        "Without a secret, a public key and a JWKS URL no JWT is accepted.",
+    )
+    jwt_secret_file: Path | None = Field(None, description="A file with that secret instead.")
+    jwt_public_key_file: Path | None = Field(
+        None,
+        description="PEM file with the public key of JWTs: RSA (RS256), EC on P-256 (ES256) or Ed25519 (EdDSA).",
+    )
+    jwt_jwks_url: str = Field(
+        "",
+        description="Where the issuer of JWTs publishes its public keys as a JWK set: https, or http to a loopback "
+        "address. Needs `MCHAT_JWT_ISSUER` and `MCHAT_JWT_AUDIENCE`.",
+    )
+    jwt_jwks_ca_file: Path | None = Field(
+        None,
+        description="PEM file of the authorities that vouch for that https server; unset: the public ones.",
+    )
+    jwt_jwks_refresh: float = Field(
+        300.0,
+        ge=30,
+        le=86_400,
+        description="Seconds after which the JWK set is fetched again, so that withdrawn keys go. While the endpoint "
+        "does not answer, the last good set is used for 24 hours.",
+    )
+    jwt_algorithms: str = Field(
+        ",".join(ALGORITHMS),
+        description="Algorithms that may sign a JWT, by commas; each is verified with keys of its own type only.",
+    )
+    jwt_issuer: str = Field(
+        "", description="What the claim `iss` of a JWT must be; empty: it is not looked at."
+    )
+    jwt_audience: str = Field(
+        "",
+        description="What the claim `aud` of a JWT must name; empty: a JWT that names any audience is refused.",
+    )
+    jwt_subject_claim: str = Field(
+        "sub", min_length=1, description="The claim of a JWT that holds the employee id."
+    )
+    jwt_leeway: int = Field(
+        0,
+        ge=0,
+        le=300,
+        description="Seconds that the claims `nbf` and `iat` of a JWT may lie in the future; `exp` has no leeway.",
+    )
+    certificate_zones: str = Field(
+        "",
+        description="Zones whose listeners demand and verify a client certificate (`verify_peer` and "
+        "`fail_if_no_peer_cert`), by commas. Certificates count in these zones only; empty: nowhere.",
+    )
+    certificate_field: str = Field(
+        "CN",
+        description="Attribute of the certificate's subject that holds the employee id: a short name as EMQX writes "
+        "it, or a dotted OID.",
+    )
+
     def hook_secret_values(self) -> list[str]:
         """The hook secrets, of the setting and of the file together.
 
@@ -105,21 +163,42 @@ class AccessSettings(BaseSettings):
         Raises:
             ConfigurationError: the file cannot be read, or the key is too short.
         """
-        if self.admin_token_key_file is not None:
-            key = _read(self.admin_token_key_file, "MCHAT_ADMIN_TOKEN_KEY_FILE").strip()
-        elif self.admin_token_key is not None:
-            key = self.admin_token_key.get_secret_value()
-        else:
-            return None
-        if len(key.encode()) < 32:
+        key = _secret(self.admin_token_key, self.admin_token_key_file, "MCHAT_ADMIN_TOKEN_KEY_FILE")
+        if key is not None and len(key) < 32:
             raise ConfigurationError(
                 "the admin token key is shorter than 32 bytes: make one with `openssl rand -hex 32`"
             )
-        return key.encode()
+        return key
+
+    def jwt_secret_value(self) -> bytes | None:
+        """The secret of HS256, or None when none is set.
+
+        Raises:
+            ConfigurationError: the file cannot be read.
+        """
+        return _secret(self.jwt_secret, self.jwt_secret_file, "MCHAT_JWT_SECRET_FILE")
+
+    def jwt_algorithm_values(self) -> list[str]:
+        """The algorithms that may sign a JWT."""
+        return _listed(self.jwt_algorithms)
+
+    def certificate_zone_values(self) -> list[str]:
+        """The zones in which certificates count."""
+        return _listed(self.certificate_zones)
 
     def trusted_peer_values(self) -> list[str]:
         """The addresses of trusted proxies."""
-        return [peer.strip() for peer in self.trusted_peers.split(",") if peer.strip()]
+        return _listed(self.trusted_peers)
+
+
+def _listed(value: str) -> list[str]:
+    return [one.strip() for one in value.split(",") if one.strip()]
+
+
+def _secret(value: SecretStr | None, file: Path | None, setting: str) -> bytes | None:
+    if file is not None:
+        return _read(file, setting).strip().encode()
+    return None if value is None else value.get_secret_value().encode()
 
 
 def _read(path: Path, setting: str) -> str:

@@ -8,7 +8,6 @@ from functools import partial
 
 from acl_service.admin.tokens import Bearer, TokenMint
 from acl_service.freshness import Freshness
-from acl_service.identity.authenticator import ended
 from acl_service.memory import Memory
 from acl_service.principals import Person
 from acl_service.verdict import CREDENTIAL_ENDED, INACTIVE, UNKNOWN_PERSON, Refusal
@@ -79,6 +78,6 @@ class Guard:
         if person is None:
             return UNKNOWN_PERSON
         credential = person.credentials.get(bearer.credential_id)
-        if credential is None or ended(credential, self._now_ms()):
+        if credential is None or not credential.usable(self._now_ms()):
             return CREDENTIAL_ENDED
         return Caller(person) if person.active else INACTIVE

@@ -61,7 +61,7 @@ class LogIn:
             # The reason is for the log: to the caller an unknown name and a wrong secret look alike.
             self._tally.deny("login", verdict.kind, verdict.reason, username=body.username, peer=peer)
             return JSONResponse({"error": "user name or secret is wrong"}, status_code=401)
-        token = self._mint.issue(Bearer(verdict.person.employee_id, verdict.credential.credential_id))
+        token = self._mint.issue(Bearer(verdict.person.employee_id, verdict.credential.mark))
         return JSONResponse(
             {"access_token": token, "token_type": "bearer", "expires_in": self._mint.lifetime_s},
             headers={"cache-control": "no-store"},

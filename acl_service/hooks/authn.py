@@ -27,6 +27,8 @@ from acl_service.hooks.wire import (
     unknown,
 )
 from acl_service.identity.authenticator import Authenticator, Claim, Identified, PasswordMemo
+from acl_service.identity.certificates import PeerCertificate
+from acl_service.identity.jwts import UNKNOWN_KEY
 from acl_service.identity.names import refuse_client_id
 from acl_service.memory import LOOK_UPS, Memory
 from acl_service.mounting import refuse_user_name
@@ -126,10 +128,25 @@ class Authn:
         fault = refuse_client_id(question.clientid)
         if fault is not None:
             return Refusal("client_id", fault)
-        claim = self._authenticator.claim(question.username, question.password, question.peerhost)
+        claim = self._claim(question)
+        if claim is UNKNOWN_KEY:
+            return await self._freshness.settle(partial(self._judge_renewed, question))
         if isinstance(claim, Refusal):
             return claim
         return await self._freshness.settle(partial(self._judge, question, claim, {}))
+
+    def _claim(self, question: AuthnQuestion) -> Claim | Refusal:
+        zone, common_name, subject, pem = map(
+            _known, (question.zone, question.cert_common_name, question.cert_subject, question.cert_pem)
+        )
+        certificate = PeerCertificate(zone, common_name, subject, pem)
+        return self._authenticator.claim(question.username, question.password, question.peerhost, certificate)
+
+    async def _judge_renewed(self, question: AuthnQuestion) -> Admitted | Refusal:
+        """Judge by keys that are fetched anew first; the rows are looked at after that (decision 16)."""
+        await self._authenticator.renew_keys()
+        claim = self._claim(question)
+        return claim if isinstance(claim, Refusal) else await self._judge(question, claim, {})
 
     async def _judge(
         self, question: AuthnQuestion, claim: Claim, verified: PasswordMemo
@@ -173,7 +190,7 @@ class Authn:
             SessionRow(
                 client_id=client.client_id,
                 employee_id=person.employee_id,
-                credential_id=credential.credential_id,
+                credential_id=credential.row_id,
                 grants_version=version,
                 peer=question.peerhost,
                 zone=zone,
@@ -195,7 +212,7 @@ class Authn:
                     "employee_id": person.employee_id,
                     "role": person.role,
                     "grants_version": str(version),
-                    "credential_id": credential.credential_id,
+                    "credential_id": credential.mark,
                     "zone": zone,
                 },
                 expire_at=msgspec.UNSET if admitted.expire_at is None else admitted.expire_at,
@@ -206,4 +223,9 @@ class Authn:
 
 def _zone(question: AuthnQuestion) -> str:
     """The zone of the listener; empty if the broker does not say."""
-    return "" if unknown(question.zone) else question.zone
+    return _known(question.zone)
+
+
+def _known(value: str) -> str:
+    """A field of the question; empty if the broker left its placeholder unrendered."""
+    return "" if unknown(value) else value

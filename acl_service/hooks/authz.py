@@ -31,8 +31,8 @@ from acl_service.hooks.wire import (
     retain_of,
     unknown,
 )
-from acl_service.identity.authenticator import ended
 from acl_service.identity.names import refuse_client_id
+from acl_service.identity.session_credential import in_force
 from acl_service.memory import LOOK_UPS, Memory
 from acl_service.mounting import refuse_mountpoint
 from acl_service.policy.decide import Decision, Request, decide
@@ -159,10 +159,12 @@ class Authz:
         if claimed is not UNSET and claimed != person.employee_id and not unknown(claimed):
             return FOREIGN_CLIENT if claimed else UNAUTHENTICATED
         credential_id = question.credential_id
-        if credential_id is not UNSET and not unknown(credential_id):
-            credential = person.credentials.get(credential_id)
-            if credential is None or ended(credential, self._now_ms()):
-                return CREDENTIAL_ENDED
+        if (
+            credential_id is not UNSET
+            and not unknown(credential_id)
+            and not in_force(credential_id, person, self._now_ms())
+        ):
+            return CREDENTIAL_ENDED
         self._memory.prove(client)
         return None
 

@@ -43,3 +43,11 @@ def employee_of(username: str, service: str) -> tuple[str, str | None]:
     if not name:
         return "", "the user name is empty"
     return name, None
+
+
+def fits(username: str, employee_id: str, service: str) -> bool:
+    """Whether a user name may stand beside a credential that names its person itself (a JWT, a certificate).
+
+    That is: none, the employee id, or ``E@service`` with exactly this deployment's service.
+    """
+    return username in ("", employee_id) or (bool(service) and username == f"{employee_id}@{service}")

@@ -128,7 +128,7 @@ class _Jwk(msgspec.Struct, frozen=True):
     kty: str
     kid: str | None = None
     use: str | None = None
-    key_ops: tuple[str, ...] | None = None
+    key_ops: tuple[str, ...] = ("verify",)
     alg: str | None = None
 
 
@@ -158,7 +158,11 @@ def key_set(body: bytes) -> tuple[VerifyingKey, ...]:
 def _of_jwk(raw: msgspec.Raw) -> VerifyingKey | None:
     try:
         said = msgspec.json.decode(raw, type=_Jwk)
-        if said.use not in (None, "sig") or "verify" not in (said.key_ops or ("verify",)):
+        if (
+            said.use not in (None, "sig")
+            or "verify" not in said.key_ops
+            or said.alg not in (None, *ASYMMETRIC)
+        ):
             return None
         material = jwt.PyJWK(msgspec.json.decode(raw)).key
     except (

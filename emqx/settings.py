@@ -4,7 +4,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from emqx.errors import SecretError
@@ -20,6 +20,46 @@ EventKind = Literal[
     "message.publish",
     "message.dropped",
 ]
+
+
+class ListenerSettings(BaseModel):
+    """A listener of the laptop broker, in EMQX's words.
+
+    Attributes:
+        bind: loopback address and port; port 0 takes a free one.
+        zone: as authn is told it.
+        mountpoint: what stands before the topics of its clients; ``${username}`` and ``${clientid}`` are levels.
+        ws: MQTT over WebSocket (path /mqtt) instead of TCP.
+
+    Raises:
+        ValidationError: a value is none, or there is another key.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bind: str
+    zone: str = Field(default="default", min_length=1)
+    mountpoint: str = ""
+    ws: bool = False
+
+    @field_validator("bind")
+    @classmethod
+    def _loopback(cls, bind: str) -> str:
+        return check_loopback(bind)
+
+    @field_validator("mountpoint")
+    @classmethod
+    def _text(cls, mountpoint: str) -> str:
+        # EMQX takes these too; there a client's own topics would become wildcards, or a placeholder plain text.
+        if any(sign in mountpoint for sign in "+#\0"):
+            raise ValueError(f"mountpoint {mountpoint!r} has a wildcard or NUL in it: write plain levels")
+        odd = [level for level in mountpoint.split("/") if "${" in level and level not in _MOUNTED_NAMES]
+        if odd:
+            raise ValueError(f"mountpoint {mountpoint!r}: {odd[0]!r} is none of {', '.join(_MOUNTED_NAMES)}")
+        return mountpoint
+
+
+_MOUNTED_NAMES = ("${username}", "${clientid}")
 
 
 class LaptopSettings(BaseSettings):
@@ -56,7 +96,17 @@ class LaptopSettings(BaseSettings):
         default=None,
         description="A file with that secret instead; blanks around it are removed.",
     )
-    zone: str = Field(default="default", description="Zone of both listeners, as authn is told it.")
+    zone: str = Field(
+        default="default",
+        min_length=1,
+        description="Zone of the listeners of tcp_bind and ws_bind, as authn is told it; they have no mountpoint.",
+    )
+    listeners: tuple[ListenerSettings, ...] = Field(
+        default=(),
+        description="Further listeners, a JSON list such as "
+        '`[{"bind": "127.0.0.1:1884", "zone": "mchat_chat", "mountpoint": "u/${username}/", "ws": false}]`; '
+        "only `bind` is required, and `ws` means MQTT over WebSocket.",
+    )
     node: str = Field(default="laptop@127.0.0.1", description="Name of this broker in events.")
     authz_body: Literal["mchat", "recorded"] = Field(
         default="mchat",
@@ -127,12 +177,7 @@ class LaptopSettings(BaseSettings):
     @field_validator("tcp_bind", "ws_bind")
     @classmethod
     def _loopback(cls, bind: str) -> str:
-        host, port = split_bind(bind)
-        if host != "localhost" and not ip_address(host).is_loopback:
-            raise ValueError(f"{bind} is not a loopback address: this broker serves 127.0.0.1 or [::1] only")
-        if port > 65_535:
-            raise ValueError(f"{bind} has no port between 0 and 65535")
-        return bind
+        return check_loopback(bind)
 
     @field_validator("hook_secret_file", mode="before")
     @classmethod
@@ -146,6 +191,15 @@ class LaptopSettings(BaseSettings):
                 "MCHAT_LAPTOP_HOOK_SECRET and MCHAT_LAPTOP_HOOK_SECRET_FILE are both set: remove one of them"
             )
         return self
+
+    @property
+    def every_listener(self) -> tuple[ListenerSettings, ...]:
+        """All listeners: TCP, WebSocket, then the further ones in their order."""
+        return (
+            ListenerSettings(bind=self.tcp_bind, zone=self.zone),
+            ListenerSettings(bind=self.ws_bind, zone=self.zone, ws=True),
+            *self.listeners,
+        )
 
     @property
     def secret_setting(self) -> str | None:
@@ -175,6 +229,20 @@ class LaptopSettings(BaseSettings):
         if not secret:
             raise SecretError(f"{named} is empty: write the secret into it")
         return secret
+
+
+def check_loopback(bind: str) -> str:
+    """Return ``bind`` if it is ``host:port`` of a loopback address.
+
+    Raises:
+        ValueError: it has another form, or leads out of this machine.
+    """
+    host, port = split_bind(bind)
+    if host != "localhost" and not ip_address(host).is_loopback:
+        raise ValueError(f"{bind} is not a loopback address: this broker serves 127.0.0.1 or [::1] only")
+    if port > 65_535:
+        raise ValueError(f"{bind} has no port between 0 and 65535")
+    return bind
 
 
 def split_bind(bind: str) -> tuple[str, int]:

@@ -12,18 +12,20 @@ from pathlib import Path
 from rich.console import Console
 
 from directory.connections import parse_url
-from mchat.installation import GATEWAY, Installed
+from emqx.settings import ListenerSettings
+from mchat.installation import GATEWAY, PROFILE, Installed
 from mchat.settings import CommandSettings, directory_settings
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where everything listens, ``host:port`` each."""
+    """Where everything listens, ``host:port`` each; ``listeners`` are further ones of the laptop broker."""
 
     hooks: str
     admin: str
     mqtt: str
     websocket: str
+    listeners: tuple[ListenerSettings, ...] = ()
 
 
 def show(console: Console, command: CommandSettings, addresses: Addresses, installed: Installed) -> None:
@@ -37,10 +39,15 @@ def show(console: Console, command: CommandSettings, addresses: Addresses, insta
 def lines(command: CommandSettings, addresses: Addresses, installed: Installed) -> Iterator[str]:
     """The lines between the rules; a command is a whole line behind two blanks."""
     yield f"MQTT broker (laptop)  {addresses.mqtt}, WebSocket ws://{addresses.websocket}/mqtt"
+    for listener in addresses.listeners:
+        kind = f"ws://{listener.bind}/mqtt" if listener.ws else listener.bind
+        mountpoint = f", mountpoint {listener.mountpoint}" if listener.mountpoint else ""
+        yield f"MQTT, one more        {kind}, zone {listener.zone}{mountpoint}"
     yield f"Hooks for the broker  http://{addresses.hooks}/emqx/authn, authz, events"
     yield f"Admin API             http://{addresses.admin}, with /health/ready and /metrics"
     database = parse_url(directory_settings(command).database_url)
     yield f"Database              {database.set(drivername=database.get_backend_name())}"
+    yield f"Policy                {installed.policy.name}, version {installed.policy.version}"
     yield f"Logs                  {command.var / 'log'}"
     if command.secrets.gateway_token.exists():
         yield f"The gateway's token   {command.secrets.gateway_token}"
@@ -50,7 +57,10 @@ def lines(command: CommandSettings, addresses: Addresses, installed: Installed) 
         for employee_id, token in installed.tokens.items():
             yield f"{employee_id}: {token}"
     yield ""
-    yield from _next_steps(command)
+    if installed.policy.name == PROFILE:
+        yield from _next_steps(command)
+    else:
+        yield f"What to try next hangs on the policy {installed.policy.name}: `mchat explain` tells who may do what."
     yield ""
     yield f"Any MQTT 3.1.1 client on {addresses.mqtt} will do in place of listen and publish."
     yield "Ctrl-C stops everything."

@@ -18,6 +18,7 @@ from rich.table import Table
 
 from emqx.settings import split_bind
 from mchat import trials
+from mchat.installation import PROFILE
 from mchat.laptop_stack import stack
 from mchat.roots import opened
 from mchat.settings import CommandSettings, directory_settings
@@ -46,6 +47,7 @@ def report(console: Console, done: Sequence[Trial], seconds: float) -> int:
     """Print what was expected and what came out; 0 when they are the same, else 1."""
     good = sum(trial.good for trial in done)
     console.print(_table(done))
+    console.print(f"This was a fresh installation of its own, with the profile {PROFILE}.")
     verdict = "all as expected" if good == len(done) else "NOT as expected"
     console.print(f"{good} of {len(done)} {verdict}, in {seconds:.1f} s")
     return 0 if good == len(done) else 1

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from acl_service.askers import Assumption
+from acl_service.policy import profiles
 from mchat import check, group_commands, log, person_commands, tryout
 from mchat.errors import CommandError
 from mchat.explanation import Inquiry, explain_once
@@ -40,10 +41,15 @@ def _configure() -> None:
 
 
 @app.command()
-def init() -> None:
+def init(
+    profile: Annotated[
+        str | None,
+        typer.Option(help=f"Put this profile in force, whatever policy is: {', '.join(profiles.names())}."),
+    ] = None,
+) -> None:
     """Make the database, the secrets, the first people and the first policy; what is there stays."""
     command = CommandSettings()
-    installed = asyncio.run(initialise(command, directory_settings(command), now_ms))
+    installed = asyncio.run(initialise(command, directory_settings(command), now_ms, profile))
     console = Console(soft_wrap=True)
     for employee_id, token in installed.tokens.items():
         console.print(f"{employee_id}: {token}", markup=False, highlight=False)
@@ -51,7 +57,13 @@ def init() -> None:
         console.print("These credentials are shown this once; the database keeps only their digests.")
         if GATEWAY in installed.tokens:
             console.print(f"The gateway's lies in {command.secrets.gateway_token} too, for the gateway.")
-    else:
+    if profile is not None and installed.activated:
+        before = installed.before
+        place = "" if before is None else f", in place of version {before.version} ({before.name})"
+        console.print(
+            f"The policy in force is version {installed.policy.version}, the profile {profile}{place}."
+        )
+    if not installed.tokens and not installed.activated:
         console.print("Nothing was missing.")
 
 

@@ -61,7 +61,12 @@ def _section(title: str, settings: type[BaseSettings]) -> str:
 
 def _default(field: FieldInfo) -> str:
     default = field.get_default(call_default_factory=True)
-    if isinstance(default, SecretStr) or default is None or default is PydanticUndefined or default == "":
+    if (
+        isinstance(default, SecretStr)
+        or default is None
+        or default is PydanticUndefined
+        or default in ("", ())
+    ):
         return ""
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"

@@ -16,6 +16,7 @@ from directory import credentials, people, policies
 from directory.database import Database
 from directory.errors import NotFound
 from directory.migrations.upgrade import migrate
+from directory.policies import PolicyRow
 from directory.secret import new_token, token_digest
 from directory.settings import DirectorySettings
 from mchat.errors import CommandError
@@ -34,31 +35,44 @@ class Installed:
 
     Attributes:
         tokens: credentials of the people made, by employee id: shown once, stored as digests only.
-        policy: the version that was activated, or None if one was active already.
+        policy: the version in force.
+        activated: whether it was put in force just now.
+        before: the version that it took the place of, if there was one.
     """
 
     tokens: dict[str, str]
-    policy: int | None
+    policy: PolicyRow
+    activated: bool = False
+    before: PolicyRow | None = None
 
 
 async def initialise(
-    command: CommandSettings, directory: DirectorySettings, now_ms: Callable[[], int]
+    command: CommandSettings,
+    directory: DirectorySettings,
+    now_ms: Callable[[], int],
+    profile: str | None = None,
 ) -> Installed:
     """Make whatever is missing; what is there stays as it is, so that a second call changes nothing.
 
+    Args:
+        command: tells where everything lies.
+        directory: tells where the database is.
+        now_ms: wall clock, milliseconds since the epoch.
+        profile: a shipped profile to put in force, in place of whatever policy is; None: the profile ``mchat``,
+            if there is no policy at all.
+
     Raises:
-        CommandError: the folder cannot be written.
+        CommandError: there is no such profile, or the folder cannot be written.
         directory.errors.DirectoryError: the database cannot be reached or is of a newer schema.
     """
+    text = _read_profile(PROFILE if profile is None else profile)
     make_folder(command.var)
     make_secrets(command.secrets)
     database = open_database(directory)
     try:
         await migrate(database)
-        return Installed(
-            tokens=await _first_people(database, command.secrets, now_ms()),
-            policy=await _first_policy(database, now_ms()),
-        )
+        tokens = await _first_people(database, command.secrets, now_ms())
+        return await _policy(database, now_ms(), tokens, profile, text)
     finally:
         await database.close()
 
@@ -119,17 +133,31 @@ async def _first_people(database: Database, files: SecretFiles, now_ms: int) -> 
     return tokens
 
 
-async def _first_policy(database: Database, now_ms: int) -> int | None:
-    text = profiles.read(PROFILE)
+def _read_profile(name: str) -> str:
+    try:
+        text = profiles.read(name)
+    except LookupError as error:
+        raise CommandError(f"--profile {name}: {error}") from error
     Document.load(text)
+    return text
+
+
+async def _policy(
+    database: Database, now_ms: int, tokens: dict[str, str], profile: str | None, text: str
+) -> Installed:
+    """Put the profile in force, if it was asked for by name and is not, or if nothing is."""
     async with database.change(AUTHOR, now_ms) as change:
-        if await policies.active_policy(change.connection) is not None:
-            return None
+        before = await policies.active_policy(change.connection)
+        if before is not None and (profile is None or before.document == text):
+            return Installed(tokens, before)
         version = await policies.add(
-            change, name=PROFILE, document=text, reason="the profile shipped with MChat"
+            change,
+            name=PROFILE if profile is None else profile,
+            document=text,
+            reason="a profile shipped with MChat",
         )
         await policies.activate(change, version)
-        return version
+        return Installed(tokens, await policies.get(change.connection, version), True, before)
 
 
 async def _exists(connection: AsyncConnection, employee_id: str) -> bool:

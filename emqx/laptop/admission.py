@@ -11,7 +11,9 @@ from emqx.laptop import packets
 from emqx.laptop.bodies import EventBodies
 from emqx.laptop.client import Client
 from emqx.laptop.events import EventSink
+from emqx.laptop.mountpoints import render
 from emqx.laptop.questions import Questions, Refusal
+from emqx.settings import ListenerSettings
 
 _log = structlog.get_logger(__name__)
 
@@ -27,7 +29,6 @@ class Admission:
     """Asks for every CONNECT, and tells what came of it.
 
     Args:
-        zone: of the listeners.
         questions: the HTTP authenticator.
         events: gets client.check_authn_complete, and client.connack of a refusal.
         bodies: builds them.
@@ -37,14 +38,12 @@ class Admission:
 
     def __init__(
         self,
-        zone: str,
         questions: Questions,
         events: EventSink,
         bodies: EventBodies,
         clock: Callable[[], float] = time.time,
         make_client_id: Callable[[], str] = new_client_id,
     ) -> None:
-        self._zone = zone
         self._questions = questions
         self._events = events
         self._bodies = bodies
@@ -52,11 +51,21 @@ class Admission:
         self._make_client_id = make_client_id
 
     async def admit(
-        self, connect: packets.Connect, peer: tuple[str, int], socket: tuple[str, int]
+        self,
+        connect: packets.Connect,
+        peer: tuple[str, int],
+        socket: tuple[str, int],
+        listener: ListenerSettings,
     ) -> Client | Refusal:
         """The client with what authentication gave it, or the return code for its CONNACK.
 
         Nothing is touched for a client that is not admitted: no session, no will.
+
+        Args:
+            connect: its first packet.
+            peer: host and port that it connects from.
+            socket: host and port that it connects to.
+            listener: that it came in by, for its zone and mountpoint.
         """
         if not connect.client_id and not connect.clean_session:
             return Refusal(packets.IDENTIFIER_REJECTED)
@@ -66,12 +75,14 @@ class Admission:
         except UnicodeDecodeError:
             _log.warning("name_not_utf8", peer=peer[0])
             return Refusal(packets.NOT_AUTHORIZED)
+        client_id = client_id or self._make_client_id()
         client = Client(
-            client_id=client_id or self._make_client_id(),
+            client_id=client_id,
             username=username,
             peer=peer,
             socket=socket,
-            zone=self._zone,
+            zone=listener.zone,
+            mountpoint=render(listener.mountpoint, client_id, username),
             keepalive=connect.keepalive,
             clean_session=connect.clean_session,
             is_bridge=connect.is_bridge,

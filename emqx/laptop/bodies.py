@@ -41,7 +41,7 @@ class EventBodies:
         return {
             **self._about(client, "client.connected", now),
             **_protocol(client),
-            "mountpoint": _UNDEFINED,
+            "mountpoint": client.mountpoint or _UNDEFINED,
             "keepalive": client.keepalive,
             "clean_start": client.clean_session,
             "receive_maximum": self._receive_maximum,

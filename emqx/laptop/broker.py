@@ -45,7 +45,7 @@ class Broker:
         self._questions = Questions(settings, clock)
         self._events = EventSink(settings)
         self._bodies = EventBodies(settings.node, settings.max_inflight, settings.session_expiry)
-        self.admission = Admission(settings.zone, self._questions, self._events, self._bodies, clock)
+        self.admission = Admission(self._questions, self._events, self._bodies, clock)
         self.access = Access(self._questions, self._events, self._bodies, clock)
         self._router = Router()
         self._retained = RetainedMessages(settings.max_retained)
@@ -115,7 +115,7 @@ class Broker:
             connection.send(packets.connack(packets.ACCEPTED, session_present=present))
             if self._events.wants("client.connack"):
                 self._events.emit(client_id, self._bodies.connack(client, packets.ACCEPTED, self.now()))
-            session.attach(connection)
+            session.attach(connection, client.mountpoint)
             return client, session
 
     async def close_session(self, connection: Connection, reason: str) -> None:
@@ -139,7 +139,7 @@ class Broker:
             self._end_session(session, redispatch=reason != "kicked")
 
     def subscribe(self, client: Client, session: Session, subscription: Subscription) -> bool:
-        """Add or replace an authorized subscription; False if the session has too many."""
+        """Add or replace an authorized subscription, its filter mounted; False if the session has too many."""
         name = subscription.topic_filter.text
         if (
             name not in session.subscriptions
@@ -154,7 +154,7 @@ class Broker:
         return True
 
     def unsubscribe(self, client: Client, session: Session, topic_filter: Filter) -> None:
-        """Remove a subscription, if it is there."""
+        """Remove a subscription, its filter mounted, if it is there."""
         subscription = session.subscriptions.pop(topic_filter.text, None)
         if subscription is None:
             return
@@ -204,7 +204,7 @@ class Broker:
         ):
             self.publish(
                 Message(
-                    topic=will.topic,
+                    topic=client.mountpoint + will.topic,
                     payload=will.payload,
                     qos=will.qos,
                     retain=will.retain,

@@ -82,7 +82,7 @@ class Channel:
 
     def _message(self, packet: packets.Publish) -> Message:
         return Message(
-            topic=packet.topic,
+            topic=self._client.mountpoint + packet.topic,
             payload=packet.payload,
             qos=packet.qos,
             retain=packet.retain,
@@ -97,16 +97,20 @@ class Channel:
     async def _subscribe(self, packet: packets.Subscribe) -> None:
         wanted = [Subscription(parse_filter(text), qos) for text, qos in packet.filters]
         allowed = [await self._may_subscribe(subscription) for subscription in wanted]
+        mounted = [
+            Subscription(subscription.topic_filter.mounted(self._client.mountpoint), subscription.qos)
+            for subscription in wanted
+        ]
         granted = [
             may and self._broker.subscribe(self._client, self._session, subscription)
-            for subscription, may in zip(wanted, allowed, strict=True)
+            for subscription, may in zip(mounted, allowed, strict=True)
         ]
         codes = [
             subscription.qos if success else packets.SUBSCRIPTION_REFUSED
             for subscription, success in zip(wanted, granted, strict=True)
         ]
         self._outlet.send(packets.suback(packet.packet_id, codes))
-        for subscription, success in zip(wanted, granted, strict=True):
+        for subscription, success in zip(mounted, granted, strict=True):
             if success:
                 self._broker.deliver_retained(self._session, subscription)
 
@@ -119,6 +123,6 @@ class Channel:
         return allowed and not topic_filter.exclusive
 
     def _unsubscribe(self, packet: packets.Unsubscribe) -> None:
-        for topic_filter in [parse_filter(text) for text in packet.filters]:
+        for topic_filter in [parse_filter(text).mounted(self._client.mountpoint) for text in packet.filters]:
             self._broker.unsubscribe(self._client, self._session, topic_filter)
         self._outlet.send(packets.unsuback(packet.packet_id))

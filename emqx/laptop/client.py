@@ -19,6 +19,7 @@ class Client:
         peer: ``(host, port)`` that it connects from.
         socket: ``(host, port)`` that it connects to.
         zone: of the listener.
+        mountpoint: of the listener, rendered for this client; empty for none.
         keepalive: seconds; 0 = none.
         clean_session: as CONNECT said.
         is_bridge: the bridge bit of the protocol level.
@@ -37,6 +38,7 @@ class Client:
     keepalive: int
     clean_session: bool
     is_bridge: bool = False
+    mountpoint: str = ""
     attributes: tuple[tuple[str, str], ...] = ()
     superuser: bool = False
     rules: tuple[AclRule, ...] | None = None

@@ -13,6 +13,7 @@ from emqx.laptop.links import Link
 from emqx.laptop.questions import Refusal
 from emqx.laptop.session import Session
 from emqx.laptop.topics import TopicError, check_name
+from emqx.settings import ListenerSettings
 
 if TYPE_CHECKING:
     from emqx.laptop.broker import Broker
@@ -33,14 +34,16 @@ class Connection:
     Args:
         broker: what the client connects to.
         link: the bytes.
+        listener: that the link came in by.
     """
 
-    def __init__(self, broker: "Broker", link: Link) -> None:
+    def __init__(self, broker: "Broker", link: Link, listener: ListenerSettings) -> None:
         self.client: Client | None = None
         self.session: Session | None = None
         self.will: packets.WillMessage | None = None
         self._broker = broker
         self._link = link
+        self._listener = listener
         self._channel: Channel | None = None
         self._reason: str | None = None
         self._ended = asyncio.Event()
@@ -154,7 +157,9 @@ class Connection:
         if packet.will is not None:
             check_name(packet.will.topic)
         self._timers.pop("connect").cancel()
-        admitted = await self._broker.admission.admit(packet, self._link.peer, self._link.socket)
+        admitted = await self._broker.admission.admit(
+            packet, self._link.peer, self._link.socket, self._listener
+        )
         if isinstance(admitted, Refusal):
             return self._refuse(admitted)
         opened = await self._broker.open_session(self, admitted, packet.will)

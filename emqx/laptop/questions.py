@@ -105,7 +105,7 @@ class Questions:
             "qos": str(qos),
             "proto_name": "mqtt",
             "peerhost": client.peer[0],
-            "mountpoint": "",
+            "mountpoint": client.mountpoint,
             "clientid": client.client_id,
             "cert_common_name": "",
             "action": action,

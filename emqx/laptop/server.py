@@ -1,4 +1,4 @@
-"""The laptop broker as a server: its two listeners, and how long it lives."""
+"""The laptop broker as a server: its listeners, and how long it lives."""
 
 import asyncio
 import http
@@ -18,12 +18,13 @@ from emqx.errors import BindError
 from emqx.laptop.broker import SHUTTING_DOWN, Broker
 from emqx.laptop.connection import Connection
 from emqx.laptop.links import Link, TcpLink, WebSocketLink
-from emqx.settings import LaptopSettings, split_bind
+from emqx.settings import LaptopSettings, ListenerSettings, split_bind
 
 _log = structlog.get_logger(__name__)
 
 _WEBSOCKET_PATH = "/mqtt"
 _BACKLOG = 1024
+_OWN_SETTINGS = ("tcp_bind", "ws_bind")
 
 
 class LaptopBroker:
@@ -38,47 +39,51 @@ class LaptopBroker:
         self.broker = Broker(settings, clock)
         self._settings = settings
         self._connections: dict[Connection, asyncio.Task[None]] = {}
-        self._tcp: asyncio.Server | None = None
-        self._websocket: WebSocketServer | None = None
+        self._servers: list[asyncio.Server | WebSocketServer] = []
 
     @property
     def tcp_port(self) -> int:
         """The bound port of MQTT over TCP; 0 before the start."""
-        return _port(self._tcp)
+        return self.ports[0] if self._servers else 0
 
     @property
     def ws_port(self) -> int:
         """The bound port of MQTT over WebSocket; 0 before the start."""
-        return _port(self._websocket)
+        return self.ports[1] if self._servers else 0
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The bound port of each listener, in the order of ``LaptopSettings.every_listener``; none before the start."""
+        return tuple(next(iter(server.sockets)).getsockname()[1] for server in self._servers)
 
     async def start(self) -> None:
-        """Open both listeners.
+        """Open all listeners.
 
         Raises:
             BindError: one of them cannot be; then none stays open.
         """
         try:
-            self._tcp = await self._listen_tcp()
-            self._websocket = await self._listen_websocket()
+            for number, listener in enumerate(self._settings.every_listener):
+                self._servers.append(await self._listen(number, listener))
         except BindError:
             await self.stop()
             raise
         self.broker.start()
-        _log.info("laptop_broker_started", tcp_port=self.tcp_port, ws_port=self.ws_port)
+        _log.info("laptop_broker_started", tcp_port=self.tcp_port, ws_port=self.ws_port, ports=self.ports[2:])
 
     async def stop(self) -> None:
         """Close the listeners, end every connection, send the last events."""
-        for listener in (self._tcp, self._websocket):
-            if listener is not None:
-                listener.close()
+        for server in self._servers:
+            server.close()
         for connection in self._connections:
             connection.stop(SHUTTING_DOWN)
         if self._connections:
             await asyncio.wait(self._connections.values())
-        if self._websocket is not None:
-            await self._websocket.wait_closed()
+        for server in self._servers:
+            if isinstance(server, WebSocketServer):
+                await server.wait_closed()
         await self.broker.close()
-        self._tcp = self._websocket = None
+        self._servers = []
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -89,44 +94,42 @@ class LaptopBroker:
     ) -> None:
         await self.stop()
 
-    async def _listen_tcp(self) -> asyncio.Server:
+    async def _listen(self, number: int, listener: ListenerSettings) -> asyncio.Server | WebSocketServer:
+        try:
+            return await (self._listen_websocket(listener) if listener.ws else self._listen_tcp(listener))
+        except OSError as error:
+            setting = (*_OWN_SETTINGS, "listeners")[min(number, len(_OWN_SETTINGS))]
+            raise _bind_error(setting, listener.bind, error) from error
+
+    async def _listen_tcp(self, listener: ListenerSettings) -> asyncio.Server:
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await self._serve(TcpLink(reader, writer))
+            await self._serve(TcpLink(reader, writer), listener)
 
-        host, port = split_bind(self._settings.tcp_bind)
-        try:
-            return await asyncio.start_server(accept, host, port, backlog=_BACKLOG)
-        except OSError as error:
-            raise _bind_error("tcp_bind", self._settings.tcp_bind, error) from error
+        return await asyncio.start_server(accept, *split_bind(listener.bind), backlog=_BACKLOG)
 
-    async def _listen_websocket(self) -> WebSocketServer:
+    async def _listen_websocket(self, listener: ListenerSettings) -> WebSocketServer:
         async def accept(websocket: ServerConnection) -> None:
-            await self._serve(WebSocketLink(websocket))
+            await self._serve(WebSocketLink(websocket), listener)
 
-        host, port = split_bind(self._settings.ws_bind)
-        try:
-            return await serve_websocket(
-                accept,
-                host,
-                port,
-                subprotocols=[Subprotocol("mqtt")],
-                process_request=_only_mqtt,
-                compression=None,
-                ping_interval=None,
-                close_timeout=1.0,
-                open_timeout=self._settings.connect_timeout,
-                max_size=self._settings.max_packet_size + 5,
-                backlog=_BACKLOG,
-            )
-        except OSError as error:
-            raise _bind_error("ws_bind", self._settings.ws_bind, error) from error
+        return await serve_websocket(
+            accept,
+            *split_bind(listener.bind),
+            subprotocols=[Subprotocol("mqtt")],
+            process_request=_only_mqtt,
+            compression=None,
+            ping_interval=None,
+            close_timeout=1.0,
+            open_timeout=self._settings.connect_timeout,
+            max_size=self._settings.max_packet_size + 5,
+            backlog=_BACKLOG,
+        )
 
-    async def _serve(self, link: Link) -> None:
+    async def _serve(self, link: Link, listener: ListenerSettings) -> None:
         if len(self._connections) >= self._settings.max_connections:
             _log.warning("connections_exhausted", limit=self._settings.max_connections)
             await link.close()
             return
-        connection = Connection(self.broker, link)
+        connection = Connection(self.broker, link, listener)
         task = asyncio.create_task(connection.run(), name="mqtt-connection")
         self._connections[connection] = task
         try:
@@ -145,10 +148,3 @@ def _only_mqtt(websocket: ServerConnection, request: Request) -> Response | None
 def _bind_error(setting: str, bind: str, error: OSError) -> BindError:
     variable = f"MCHAT_LAPTOP_{setting.upper()}"
     return BindError(f"{bind}: {error.strerror}; free the port or set {variable} to another one")
-
-
-def _port(listener: asyncio.Server | WebSocketServer | None) -> int:
-    if listener is None:
-        return 0
-    port: int = next(iter(listener.sockets)).getsockname()[1]
-    return port

@@ -70,20 +70,26 @@ class Session:
         self._max_inflight = max_inflight
         self._max_queued = max_queued
         self._outlet: Outlet | None = None
+        self._mountpoint = ""
         # By packet id, in order of sending; None: PUBREC came, PUBREL was sent, PUBCOMP is awaited.
         self._inflight: dict[int, Delivery | None] = {}
         self._queue: deque[Delivery] = deque()
         self._unreleased: set[int] = set()
         self._last_packet_id = 0
 
-    def attach(self, outlet: Outlet) -> None:
-        """Go online: send again what was not acknowledged (DUP set), then what waited, in order."""
-        self._outlet = outlet
+    def attach(self, outlet: Outlet, mountpoint: str = "") -> None:
+        """Go online: send again what was not acknowledged (DUP set), then what waited, in order.
+
+        Args:
+            outlet: the way to the client.
+            mountpoint: of the connection: taken off the topics that begin with it.
+        """
+        self._outlet, self._mountpoint = outlet, mountpoint
         for packet_id, delivery in self._inflight.items():
             if delivery is None:
                 outlet.send(packets.pubrel(packet_id))
             else:
-                outlet.send(_publish(delivery, packet_id, dup=True))
+                outlet.send(self._publish(delivery, packet_id, dup=True))
         self.pump()
 
     def detach(self) -> None:
@@ -157,7 +163,18 @@ class Session:
         if delivery.qos:
             packet_id = self._next_packet_id()
             self._inflight[packet_id] = delivery
-        outlet.send(_publish(delivery, packet_id))
+        outlet.send(self._publish(delivery, packet_id))
+
+    def _publish(self, delivery: Delivery, packet_id: int, *, dup: bool = False) -> bytes:
+        message = delivery.message
+        return packets.publish(
+            message.topic.removeprefix(self._mountpoint),
+            message.payload,
+            delivery.qos,
+            retain=delivery.retained,
+            dup=dup,
+            packet_id=packet_id,
+        )
 
     def _next_packet_id(self) -> int:
         while True:
@@ -169,15 +186,3 @@ class Session:
 def routed(message: Message, route: Route) -> Delivery:
     """The delivery of a message along a route."""
     return Delivery(message, min(message.qos, route.qos), share=route.share)
-
-
-def _publish(delivery: Delivery, packet_id: int, *, dup: bool = False) -> bytes:
-    message = delivery.message
-    return packets.publish(
-        message.topic,
-        message.payload,
-        delivery.qos,
-        retain=delivery.retained,
-        dup=dup,
-        packet_id=packet_id,
-    )

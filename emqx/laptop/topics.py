@@ -1,6 +1,6 @@
 """Topic names and filters as this broker takes them (MQTT 3.1.1 section 4.7, and EMQX's prefixes)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from emqx.errors import EmqxError
 
@@ -35,6 +35,14 @@ class Filter:
     def asked(self) -> str | None:
         """The topic that the authorizer is asked about; None = refused without asking (emqx-measured)."""
         return undelayed("/".join(self.levels))
+
+    def mounted(self, mountpoint: str) -> "Filter":
+        """The filter behind a mountpoint, which goes between a share's prefix and the filter itself."""
+        if not mountpoint:
+            return self
+        behind = "/".join(self.levels)
+        there = mountpoint + behind
+        return replace(self, text=self.text.removesuffix(behind) + there, levels=tuple(there.split("/")))
 
 
 def parse_filter(text: str) -> Filter:

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,40 @@ def test_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_every_setting_is_described() -> None:
     assert all(field.description for field in LaptopSettings.model_fields.values())
+
+
+def test_further_listeners_come_from_the_environment_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(
+        "MCHAT_LAPTOP_LISTENERS",
+        '[{"bind": "127.0.0.1:1884", "zone": "mchat_chat", "mountpoint": "u/${username}/"},'
+        ' {"bind": "127.0.0.1:8084", "ws": true}]',
+    )
+    told = [(one.bind, one.zone, one.mountpoint, one.ws) for one in LaptopSettings().every_listener[2:]]
+    assert told == [
+        ("127.0.0.1:1884", "mchat_chat", "u/${username}/", False),
+        ("127.0.0.1:8084", "default", "", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("listener", "words"),
+    [
+        ({"bind": "0.0.0.0:1884"}, "is not a loopback address"),
+        ({"bind": "1884"}, "is not host:port"),
+        ({"zone": "z"}, "Field required"),
+        ({"bind": "127.0.0.1:0", "zone": ""}, "at least 1 character"),
+        ({"bind": "127.0.0.1:0", "mountpoint": "u/+/"}, "has a wildcard or NUL in it"),
+        ({"bind": "127.0.0.1:0", "mountpoint": "u/#"}, "has a wildcard or NUL in it"),
+        ({"bind": "127.0.0.1:0", "mountpoint": "u/${user}/"}, "is none of"),
+        ({"bind": "127.0.0.1:0", "mountpoint": "u${username}/"}, "is none of"),
+        ({"bind": "127.0.0.1:0", "mount": "u/"}, "Extra inputs are not permitted"),
+    ],
+)
+def test_a_listener_that_cannot_be_is_refused(listener: dict[str, str], words: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(words)):
+        laptop_settings(URL, listeners=[listener])
+
+
+def test_the_two_listeners_have_no_mountpoint() -> None:
+    tcp, ws = laptop_settings(URL, zone="z").every_listener
+    assert [(one.zone, one.mountpoint, one.ws) for one in (tcp, ws)] == [("z", "", False), ("z", "", True)]

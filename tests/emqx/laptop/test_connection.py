@@ -6,6 +6,7 @@ import pytest
 
 from emqx.laptop.connection import Connection
 from emqx.laptop.server import LaptopBroker
+from emqx.settings import ListenerSettings
 from tests.emqx import raw
 from tests.emqx.mchat import FakeMChat, allow, deny
 from tests.emqx.mqtt import Clients
@@ -199,7 +200,7 @@ class StuckLink:
 
 async def test_client_that_takes_no_answers_is_read_no_more(laptop: tuple[LaptopBroker, Clients]) -> None:
     link = StuckLink()
-    connection = Connection(laptop[0].broker, link)
+    connection = Connection(laptop[0].broker, link, ListenerSettings(bind="127.0.0.1:0"))
     running = asyncio.create_task(connection.run())
     await until(lambda: connection.congested)
     reads = link.reads

@@ -32,6 +32,17 @@ async def test_taken_port_is_said_and_nothing_stays_open(mchat: FakeMChat, setti
     assert issubclass(BindError, EmqxError)
 
 
+async def test_a_further_listener_that_is_taken_is_said(mchat: FakeMChat) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        broker = LaptopBroker(laptop_settings(mchat.url, listeners=[{"bind": "127.0.0.1:0"}, {"bind": bind}]))
+        with pytest.raises(BindError, match=rf"{bind}: .*set MCHAT_LAPTOP_LISTENERS to another"):
+            await broker.start()
+    assert (broker.tcp_port, broker.ports) == (0, ())
+
+
 async def test_stop_closes_everything(start: Callable[..., Any], mchat: FakeMChat) -> None:
     broker, _ = await start()
     clients = RawClients(broker.tcp_port)

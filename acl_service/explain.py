@@ -14,7 +14,7 @@ from acl_service.askers import Asker
 from acl_service.memory import LOOK_UPS, Memory
 from acl_service.policy import explain as policy_explain
 from acl_service.policy.connect import ConnectRule, connect_rules
-from acl_service.policy.decision import Decision, Request
+from acl_service.policy.decision import Request
 from acl_service.policy.explain import Explanation
 from acl_service.policy.grants import Grants
 from acl_service.policy.rules import Action, Effect, Rule
@@ -61,6 +61,15 @@ class Account:
     broker: Broker
 
     @property
+    def mountpoint(self) -> str | None:
+        """What the broker must put before the topic, in a zone whose mountpoint the policy states."""
+        client, zone = self.asker.client, self.request.zone
+        if client.grants is None or client.person is None or zone is None:
+            return None
+        stated = client.grants.program.zones.get(zone)
+        return None if stated is None else stated.of(client.person.employee_id, client.client_id)
+
+    @property
     def allowed(self) -> bool:
         """The answer that MChat gives."""
         return self.refusal is None and self.explanation is not None and self.explanation.decision.allowed
@@ -70,12 +79,9 @@ class Account:
         """Where the answer comes from, and why."""
         if self.refusal is not None:
             return self.refusal.reason
-        decision = self._decision()
-        return f"{decision.source}: {decision.reason}"
-
-    def _decision(self) -> Decision:
         assert self.explanation is not None  # noqa: S101 - a client without grants is refused
-        return self.explanation.decision
+        decision = self.explanation.decision
+        return f"{decision.source}: {decision.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +175,7 @@ def _refusal(asker: Asker, now_ms: int) -> Refusal | None:
     refusal = refuse(asker.client)
     session = asker.session
     if refusal is None and session is not None:
-        refusal = refuse_session(asker.client, session.employee_id, session.credential_id, now_ms)
+        refusal = refuse_session(asker.client, session, now_ms)
     return refusal
 
 

@@ -5,6 +5,7 @@ The one place for it: the hooks and `mchat explain` say the same.
 
 from __future__ import annotations
 
+from acl_service.identity.session_credential import in_force
 from acl_service.principals import Client
 from acl_service.verdict import (
     BLOCKED_CLIENT,
@@ -15,6 +16,7 @@ from acl_service.verdict import (
     UNKNOWN_CLIENT,
     Refusal,
 )
+from directory.sessions import SessionRow
 
 
 def refuse(client: Client) -> Refusal | None:
@@ -37,21 +39,18 @@ def refuse(client: Client) -> Refusal | None:
     return None
 
 
-def refuse_session(
-    client: Client, employee_id: str, credential_id: str | None, now_ms: int
-) -> Refusal | None:
-    """Why a session of this client may do nothing, given who opened it and by which credential, or None.
+def refuse_session(client: Client, session: SessionRow, now_ms: int) -> Refusal | None:
+    """Why a session of this client may do nothing, given who opened it and by what, or None.
 
     Args:
         client: as `refuse` lets it pass.
-        employee_id: who opened the session.
-        credential_id: by which credential; None if that is not known.
+        session: as the directory knows it.
         now_ms: milliseconds since the epoch.
     """
     person = client.person
-    if person is None or employee_id != person.employee_id:
+    if person is None or session.employee_id != person.employee_id:
         return FOREIGN_CLIENT
-    if credential_id is None:
-        return None
-    credential = person.credentials.get(credential_id)
-    return None if credential is not None and credential.usable(now_ms) else CREDENTIAL_ENDED
+    if session.expires_at is not None and session.expires_at <= now_ms:
+        return CREDENTIAL_ENDED
+    credential_id = session.credential_id
+    return None if credential_id is None or in_force(credential_id, person, now_ms) else CREDENTIAL_ENDED

@@ -145,6 +145,11 @@ def _answer(console: Console, account: Account, *, everything: bool) -> None:
             action = account.request.action.value
             rules = f"{hidden} rules about {action} do" if hidden > 1 else f"1 rule about {action} does"
             console.print(f"{rules} not speak to this; --all shows them", style="dim")
+    mountpoint, topic = account.mountpoint, account.request.topic
+    if mountpoint is not None:
+        console.print(
+            f"in zone {account.request.zone}, where the broker puts {mountpoint} before {topic}", markup=False
+        )
     _say(console, allowed=account.allowed, reason=account.reason)
     if account.refusal is None:
         console.print(_who_decides(account.broker), markup=False)

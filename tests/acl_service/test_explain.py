@@ -10,11 +10,12 @@ from acl_service.explain import explain, rights
 from acl_service.memory import Memory
 from acl_service.policy.decision import Request
 from acl_service.policy.rules import Action
-from directory import credentials, departments, people, rules
+from directory import credentials, departments, people, rules, sessions
 from directory.database import Database
 from directory.errors import InvalidId
+from directory.sessions import SessionRow
 from emqx.rules import parse_acl, permits
-from tests.acl_service.serving import Served, add_group, add_person, join, now_ms, until
+from tests.acl_service.serving import Served, activate_profile, add_group, add_person, join, now_ms, until
 
 TOPICS = (
     "mchat/inbox/bob",
@@ -243,3 +244,31 @@ async def test_rights_list_every_rule_once_and_who_decides(served: Served, datab
     disabled = rights(await find_person(database, memory, "bob"), "default", now_ms())
     assert disabled.refusal is not None
     assert disabled.broker.told == ()
+
+
+async def test_a_zone_with_a_mountpoint_is_said_and_asked(served: Served, database: Database) -> None:
+    await activate_profile(database, "chat")
+    await served.service.feed.catch_up()
+    memory = served.service.memory
+    bob = await find_person(database, memory, "bob")
+    mounted = await explain(
+        memory, bob, Request(Action.SUBSCRIBE, "chat/receive", 1, None, "mchat_chat"), now_ms()
+    )
+    assert (mounted.allowed, mounted.mountpoint, mounted.broker.by) == (True, "u/bob/", None)
+    plain = await explain(
+        memory, bob, Request(Action.SUBSCRIBE, "chat/receive", 1, None, "default"), now_ms()
+    )
+    assert (plain.allowed, plain.mountpoint) == (False, None)
+
+
+async def test_a_session_by_jwt_is_over_at_its_end(served: Served, database: Database) -> None:
+    row = SessionRow(
+        client_id="bob_pc", employee_id="bob", grants_version=1, updated_at=1, expires_at=now_ms() + 60_000
+    )
+    async with database.write() as connection:
+        await sessions.store(connection, [row])
+    memory = served.service.memory
+    asker = await find_client(database, memory, "bob_pc")
+    request = Request(Action.SUBSCRIBE, "mchat/inbox/bob", 1)
+    assert (await explain(memory, asker, request, now_ms())).allowed
+    assert not (await explain(memory, asker, request, now_ms() + 60_001)).allowed

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings
 
 from acl_service.settings import AccessSettings
 from directory.settings import DirectorySettings
+from emqx.api.settings import ApiSettings
 from emqx.settings import LaptopSettings
 from mchat.settings import CommandSettings
 
@@ -22,6 +23,7 @@ SECTIONS: tuple[tuple[str, type[BaseSettings]], ...] = (
     ("The command", CommandSettings),
     ("The directory", DirectorySettings),
     ("The access service", AccessSettings),
+    ("EMQX's REST API", ApiSettings),
     ("The laptop broker", LaptopSettings),
 )
 

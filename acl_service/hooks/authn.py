@@ -167,7 +167,8 @@ class Authn:
         refusal = refuse(client)
         if refusal is not None:
             return refusal
-        if client.person is not identified.person:
+        # Not `is`: a look-up of somebody's new client id puts a newer object of the same person beside the bound one.
+        if client.person is None or client.person.employee_id != identified.person.employee_id:
             return FOREIGN_CLIENT
         refusal = refuse_user_name(client, _zone(question) or None, question.username)
         if refusal is not None:

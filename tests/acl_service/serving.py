@@ -42,9 +42,16 @@ class Served:
     tokens: dict[str, str] = field(default_factory=dict)
 
     async def authn(
-        self, client_id: str, username: str, secret: str, *, peer: str = "10.0.0.1", zone: str = "default"
+        self,
+        client_id: str,
+        username: str,
+        secret: str,
+        *,
+        peer: str = "10.0.0.1",
+        zone: str = "default",
+        **certificate: str,
     ) -> dict[str, Any]:
-        """Ask as EMQX 5.8.9 was recorded to ask."""
+        """Ask as EMQX 5.8.9 was recorded to ask; ``certificate``: what it says of one, ``cert_…``."""
         body = {
             "zone": zone,
             "username": username,
@@ -53,6 +60,7 @@ class Served:
             "clientid": client_id,
             "cert_subject": "",
             "cert_common_name": "",
+            **certificate,
         }
         return await self.answer("/emqx/authn", body)
 

@@ -70,16 +70,30 @@ def credential(
         str | None, typer.Option(help="Revoke this credential id instead of making one.")
     ] = None,
     password: Password = False,
+    certificate: Annotated[
+        str | None,
+        typer.Option(
+            help="Pin a client certificate by its SHA-256 instead of making a token: 64 hex digits, or as "
+            "`openssl x509 -noout -fingerprint -sha256` shows it."
+        ),
+    ] = None,
     save: Save = None,
 ) -> None:
     """Give a person one more credential, shown this once; or revoke one."""
     _refuse_existing(save)
+    if certificate is not None and (password or revoke is not None or save is not None):
+        raise CommandError(
+            "--certificate stands alone: there is no password, no revoking and nothing to save"
+        )
     chosen = new_password() if password and revoke is None else None
 
     async def work(database: Database) -> None:
         async with database.change(author(), now_ms()) as change:
             if revoke is not None:
                 await _revoke(change, employee_id, revoke)
+                return
+            if certificate is not None:
+                await _pin(change, employee_id, certificate)
                 return
             secret = await _give(change, employee_id, chosen)
         _hand_over(employee_id, secret, save)
@@ -149,6 +163,13 @@ async def _give(change: Change, employee_id: str, password: str | None) -> str |
     token = new_token()
     await credentials.add_token(change, employee_id, token_digest(token), label="mchat person")
     return token
+
+
+async def _pin(change: Change, employee_id: str, shown: str) -> None:
+    """Store a certificate's fingerprint, which openssl shows in capitals with colons behind a name and ``=``."""
+    fingerprint = shown.rpartition("=")[2].replace(":", "").lower()
+    credential_id = await credentials.add_certificate(change, employee_id, fingerprint, label="mchat person")
+    typer.echo(f"{employee_id}: the certificate is pinned as {credential_id}")
 
 
 async def _revoke(change: Change, employee_id: str, credential_id: str) -> None:

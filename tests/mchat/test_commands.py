@@ -118,6 +118,27 @@ def test_credentials_are_made_and_revoked(mchat: Mchat) -> None:
     assert "has no credential" in one_line(mchat("person", "credential", "alice", "--revoke", ids[0]))
 
 
+def test_a_certificate_is_pinned_as_openssl_shows_it(mchat: Mchat) -> None:
+    mchat("init")
+    mchat("person", "add", "alice")
+    shown = "sha256 Fingerprint=" + ":".join(["AB"] * 32)
+    assert re.search(
+        r"^alice: .* cred_\w+$", mchat("person", "credential", "alice", "--certificate", shown).stdout
+    )
+    assert "(certificate)" in mchat("person", "list").stdout
+    asked = ("person", "credential", "alice", "--certificate")
+    assert "in use" in one_line(mchat(*asked, "ab" * 32)), "the same one, written otherwise"
+    assert "stands alone" in one_line(mchat(*asked, "cd" * 32, "--revoke", "cred_x"))
+
+
+def test_jwt_settings_that_are_not_safe_are_one_clear_line(mchat: Mchat) -> None:
+    mchat("init")
+    unsafe = one_line(
+        mchat("serve", "hooks", jwt_jwks_url="https://issuer.example/jwks", hooks_bind="127.0.0.1:0")
+    )
+    assert "MCHAT_JWT_AUDIENCE" in unsafe
+
+
 def test_what_is_wrong_is_one_clear_line(mchat: Mchat, tmp_path: Path) -> None:
     assert "mchat init" in one_line(mchat("person", "list"))
     (tmp_path / "file").write_text("")

@@ -124,7 +124,9 @@ def _words(request: Request, answer: Answer) -> tuple[str, str]:
         return "", said(found, request.secrets)
     code = body.get("code", body.get("reason_code", ""))
     message = body.get("message", "")
-    return said(str(code)), said(message if isinstance(message, str) else repr(message), request.secrets)
+    return said(str(code), request.secrets), said(
+        message if isinstance(message, str) else repr(message), request.secrets
+    )
 
 
 def _without_values(errors: object) -> object:

@@ -19,14 +19,15 @@ LONGEST_MESSAGE = 300
 _SENSITIVE = re.compile(r"auth|passw|secret|token|api.?key|cookie|credential|private", re.IGNORECASE)
 _TEMPLATE = re.compile(r"\$\{[^}]*\}")
 _SETTING = re.compile(
-    r"""([\w.-]*(?:authorization|passw|secret|token|api.?key|cookie|credential|private)[\w.-]*"""
+    r"""([\w.-]{0,64}(?:authorization|passw|secret|token|api.?key|cookie|credential|private)[\w.-]{0,64}"""
     r"""(?:["'](?:>>)?\s*:|["']?(?:>>)?\s*=>?|:\s)\s*)"""
-    r"""(<<".*?">>|"(?:\\.|[^"\\])*"|(?:(?:bearer|basic)\s+)?[^\s,}\]]+)""",
+    r"""(<<".*?">>|"(?:\\.|[^"\\])*"|'[^']*'|(?:(?:bearer|basic)\s+)?[^\s,}\]]+)""",
     re.IGNORECASE,
 )
 # From here on EMQX's words are a dump of its state or of the request.
 _DUMP = re.compile(r",?\s*(?:\[\{|\[?#\{<<|value => [#\[<{])")
 _SHORTEST_SECRET = 4
+_LONGEST_READ = 2_048
 
 
 def masked(value: object, sensitive: bool = False) -> object:
@@ -70,10 +71,13 @@ def said(message: str, secrets: Iterable[str] = ()) -> str:
         message: what EMQX said.
         secrets: those of the request, in whatever quoting they may come back.
     """
-    dump = _DUMP.search(message, 1)
-    text = message[: dump.start()] + " …" if dump else message
+    text = message
     for form in sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True):
         text = text.replace(form, MASK)
+    text = text[:_LONGEST_READ]
+    dump = _DUMP.search(text, 1)
+    if dump:
+        text = text[: dump.start()] + " …"
     text = " ".join(_SETTING.sub(rf"\g<1>{MASK}", text).split())
     return text if len(text) <= LONGEST_MESSAGE else text[: LONGEST_MESSAGE - 1] + "…"
 

@@ -107,6 +107,43 @@ def test_explaining_people_newcomers_and_all_rights(mchat: Mchat) -> None:
     assert "belongs to alice, not to" in one_line(mchat("explain", "--client", "alice", "--person", "bob"))
 
 
+def test_client_ids_are_registered_and_removed(mchat: Mchat) -> None:
+    mchat("init")
+    mchat("person", "add", "browser")
+    mchat("person", "add", "door")
+    asked = ("explain", "--client", "web_1", "--topic", "mchat/inbox/browser")
+    assert "belongs to nobody" in mchat(*asked).stdout
+    assert mchat("client", "register", "web_", "--person", "browser").stdout == (
+        "client ids that begin with web_ are browser's\n"
+    )
+    assert "ALLOW" in mchat(*asked).stdout
+    assert mchat("client", "register", "esp-7", "--person", "door").stdout == "client id esp-7 is door's\n"
+    assert mchat("client", "register", "odd_", "--exact", "--person", "door").stdout.startswith(
+        "client id odd_"
+    )
+    assert "belongs to nobody" in mchat("explain", "--client", "odd_1", "--topic", "a").stdout
+    assert "web_7" in one_line(mchat("client", "register", "web_7", "--person", "door"))
+    listed = mchat("client", "list").stdout
+    assert re.search(r"web_ +│ prefix +│ browser", listed)
+    assert re.search(r"esp-7 +│ exact +│ door", listed)
+    assert mchat("client", "remove", "web_").stdout == "web_ is not browser's any more\n"
+    assert "belongs to nobody" in mchat(*asked).stdout
+    assert "not registered" in one_line(mchat("client", "remove", "web_"))
+
+
+def test_a_policy_document_is_checked_before_it_is_used(mchat: Mchat, tmp_path: Path) -> None:
+    right = 'name = "n"\n[roles.employee]\npermissions = [{ action = "publish", topic = "a/b" }]\n'
+    (tmp_path / "right.toml").write_text(right)
+    assert mchat("policy", "check", "right.toml").stdout == "right.toml: right; it has the roles employee\n"
+    (tmp_path / "wrong.toml").write_text(right.replace("publish", "shout").replace('"n"', "7"))
+    wrong = mchat("policy", "check", "wrong.toml")
+    assert wrong.returncode == 2
+    first, second = wrong.stderr.splitlines()
+    assert first.startswith("wrong.toml:line 1")
+    assert "shout" in second
+    assert "No such file" in one_line(mchat("policy", "check", "absent.toml"))
+
+
 def test_credentials_are_made_and_revoked(mchat: Mchat) -> None:
     mchat("init")
     mchat("person", "add", "alice")

@@ -127,6 +127,21 @@ async def test_every_recorded_question_gets_its_verdict(emqx: Served) -> None:
     assert {(line["body"]["action"], line["body"]["topic"]) for line in asked} == ALLOWED | DENIED
 
 
+async def test_what_was_allowed_is_not_behind_a_mountpoint_that_the_policy_does_not_state(
+    emqx: Served,
+) -> None:
+    asked = [
+        line for line in recorded("/emqx/authz") if (line["body"]["action"], line["body"]["topic"]) in ALLOWED
+    ]
+    # Recorded without a mountpoint: the broker then says so, with a key that is there and empty.
+    assert {line["body"]["mountpoint"] for line in asked} == {""}
+    for line in asked:
+        mounted = {**line, "body": {**line["body"], "mountpoint": "u/e1/"}}
+        assert (await replay(emqx, mounted)).json() == {"result": "deny"}, line["scenario"]
+        unrendered = {**line, "body": {**line["body"], "mountpoint": "${mountpoint}"}}
+        assert (await replay(emqx, unrendered)).json() == {"result": "allow"}, line["scenario"]
+
+
 async def test_every_recorded_event_is_taken_in_and_the_useful_ones_are_stored(
     emqx: Served, database: Database
 ) -> None:

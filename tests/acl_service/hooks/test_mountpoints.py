@@ -6,16 +6,26 @@ import pytest
 
 from acl_service.policy import profiles
 from directory.database import Database
+from tests.acl_service.identity.issuer import AUDIENCE, ISSUER, SECRET, claims, token
 from tests.acl_service.serving import Served, activate_profile, add_person, serving
 
 ZONE = "mchat_chat"
 
 
 @pytest.fixture
+async def database(sqlite_url: str) -> AsyncIterator[Database]:
+    """One kind of database is enough: what is tested lies in front of it."""
+    opened = Database.open(sqlite_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
 async def chat(database: Database) -> AsyncIterator[Served]:
     """ann and bob, and the chat's service, of the deployment `acme`, with the profile `chat`."""
     await activate_profile(database, "chat")
-    async with serving(database, service="acme") as running:
+    keys = {"jwt_secret": SECRET.decode(), "jwt_issuer": ISSUER, "jwt_audience": AUDIENCE}
+    async with serving(database, service="acme", **keys) as running:
         for name, role in (("ann", "employee"), ("bob", "employee"), ("chatter", "service")):
             running.tokens[name] = await add_person(database, name, role=role)
         yield running
@@ -40,6 +50,19 @@ async def test_the_user_name_leads_to_ones_own_topics(chat: Served) -> None:
         assert answer["result"] == expected, (username, zone)
         if expected == "allow":
             assert answer["client_attrs"]["zone"] == ("" if zone.startswith("$") else zone)
+
+
+async def test_a_jwt_without_a_user_name_leads_to_nobodys_topics(chat: Served) -> None:
+    """Elsewhere the claim is enough; here the broker would leave `${username}` in the mountpoint of all who come so."""
+    signed = token(claims(sub="ann"), "HS256")
+    for username, zone, expected in (
+        ("", "default", "allow"),
+        ("", ZONE, "deny"),
+        ("ann@acme", ZONE, "deny"),
+        ("ann", ZONE, "allow"),
+    ):
+        answer = await chat.authn("ann_pc", username, signed, zone=zone)
+        assert answer["result"] == expected, (username, zone)
 
 
 async def test_what_is_told_at_a_connect(chat: Served) -> None:
@@ -96,11 +119,21 @@ async def test_a_mountpoint_that_was_stated_a_moment_ago_holds(served: Served, d
     assert await served.authz("bob_pc", "subscribe", "mchat/inbox/bob", **question)
     assert not await served.authz("bob_pc", "subscribe", "mchat/inbox/bob", zone="inner")
     assert not await served.authz("bob_pc", "subscribe", "mchat/inbox/alice", **question)
-    # No user name is in this one, so any that is the person's may connect.
-    assert (await served.authn("bob_pc", "bob", served.tokens["bob"], zone="inner"))["result"] == "allow"
 
 
-async def test_the_refusal_says_what_to_do(chat: Served) -> None:
+async def test_a_mountpoint_without_the_user_name_takes_any_form_of_it(
+    chat: Served, database: Database
+) -> None:
+    stated = profiles.read("mchat") + '\n[zones.inner]\nmountpoint = "t/${clientid}/"\n'
+    await activate_profile(database, "mounted", stated)
+    question = {"zone": "inner", "mountpoint": "t/ann_pc/"}
+    assert await asked(chat, "acme/mchat/inbox/ann", **question)
+    for username in ("ann", "ann@acme"):
+        assert (await chat.authn("ann_pc", username, chat.tokens["ann"], zone="inner"))["result"] == "allow"
+    assert not await asked(chat, "acme/mchat/inbox/bob", **question)
+
+
+async def test_a_refusal_is_counted_as_what_it_is(chat: Served) -> None:
     tally = chat.service.tally
     before = tally.denied["authz", "mountpoint"]
     assert not await asked(chat, "chat/receive", mountpoint="")

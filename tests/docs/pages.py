@@ -6,8 +6,8 @@ A page's fenced blocks tell what to do with them:
   comes out. `…` stands for any part of a line, a line of nothing else for any lines. A command that is typed
   with ``&`` at its end stays running; ``mchat up`` always does.
 - ``ini``: settings, put into the file ``.env``.
-- ``python``: a program, run in the same folder.
-- ``toml``: a file, named by the comment in its first line, or a whole policy document that has to be right.
+- ``python``: a program, put into the file that its first line names.
+- ``toml``: a policy document, which has to be right; put into a file likewise, if its first line names one.
 
 Anything else (``hocon``, ``text`` …) is only shown.
 """

@@ -50,17 +50,12 @@ class Reader:
             case "ini":
                 with (self._folder / ".env").open("a") as file:
                     file.write(block.text)
-            case "python":
-                subprocess.run(
-                    ["python", "-c", block.text],
-                    **self._here,
-                    check=True,
-                )
-            case "toml":
+            case "python" | "toml":
                 name = block.text.partition("\n")[0].removeprefix("# ")
-                if name.endswith(".toml"):
+                if name.endswith((".py", ".toml")):
                     (self._folder / name).write_text(block.text)
-                Document.load(block.text)
+                if block.kind == "toml":
+                    Document.load(block.text)
 
     def _type(self, each: Typed) -> None:
         command = each.command
@@ -71,6 +66,7 @@ class Reader:
         assert comes_out(each.output, done.stdout), f"$ {command}\n{done.stdout}"
 
     def _start(self, command: str, output: tuple[str, ...]) -> None:
+        self._running.close()
         process = self._running.enter_context(self._process(command))
         assert process.stdout is not None
         until = output[-1].replace("…", "") if output else "Ctrl-C stops"
@@ -101,6 +97,7 @@ class Reader:
         }
 
 
+@pytest.mark.timeout(400)  # dozens of processes, one after another
 @pytest.mark.parametrize("page", FOLLOWED)
 def test_a_page_can_be_followed(page: str, tmp_path: Path) -> None:
     followed = 0

@@ -15,7 +15,7 @@ SECRET = "the-api-secret"
 class UntouchedSettings(ApiSettings):
     """The settings without what the environment of a developer says."""
 
-    model_config = SettingsConfigDict(env_prefix="MCHAT_TEST_ONLY_", env_file=None)
+    model_config = SettingsConfigDict(env_prefix="MCHAT_TEST_ONLY_", env_file=None, extra="forbid")
 
 
 def api_settings(url: str = "http://127.0.0.1:18083", **values: Any) -> ApiSettings:

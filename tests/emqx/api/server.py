@@ -89,12 +89,18 @@ class RawServer:
     connections: int = 0
     at_once: int = 0
     most_at_once: int = 0
-    sent_to_the_end: bool = False
+    refusals: int = 0
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tls: ssl.SSLContext | None
+    ) -> None:
         self.connections += 1
         number = self.connections
-        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            if number <= self.refusals:
+                writer.close()
+            elif tls is not None:
+                await writer.start_tls(tls)
             while not writer.is_closing():
                 request = await self._request(number, reader)
                 self.seen.append(request)
@@ -118,8 +124,11 @@ class RawServer:
 
 
 @asynccontextmanager
-async def serving(*behaviours: Behaviour, tls: ssl.SSLContext | None = None) -> AsyncIterator[RawServer]:
-    server = RawServer(list(behaviours))
+async def serving(
+    *behaviours: Behaviour, tls: ssl.SSLContext | None = None, refusals: int = 0
+) -> AsyncIterator[RawServer]:
+    """A server on a free port; the first `refusals` connections end before a byte, before TLS too."""
+    server = RawServer(list(behaviours), refusals=refusals)
     connected: set[asyncio.Task[None]] = set()
 
     async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -127,11 +136,11 @@ async def serving(*behaviours: Behaviour, tls: ssl.SSLContext | None = None) -> 
         assert task is not None
         connected.add(task)
         try:
-            await server.serve(reader, writer)
+            await server.serve(reader, writer, tls)
         finally:
             connected.discard(task)
 
-    listening = await asyncio.start_server(connect, "127.0.0.1", 0, ssl=tls)
+    listening = await asyncio.start_server(connect, "127.0.0.1", 0)
     server.port = listening.sockets[0].getsockname()[1]
     server.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.port}"
     try:

@@ -49,11 +49,18 @@ class ListenerSettings(BaseModel):
 
     @field_validator("mountpoint")
     @classmethod
-    def _text(cls, mountpoint: str) -> str:
-        # EMQX takes these too; there a client's own topics would become wildcards, or a placeholder plain text.
+    def _levels(cls, mountpoint: str) -> str:
+        # EMQX takes all of these. But what is empty is what ${username} becomes in an .env file, and then
+        # everybody shares one mountpoint; a wildcard would make wildcards of a client's own topics.
+        levels = mountpoint.removesuffix("/").split("/")
+        if "" in levels:
+            raise ValueError(
+                f"mountpoint {mountpoint!r} has an empty level: leave it out for none; where ${{username}} is replaced,"
+                " as in an .env file, write its $ as \\u0024"
+            )
         if any(sign in mountpoint for sign in "+#\0"):
             raise ValueError(f"mountpoint {mountpoint!r} has a wildcard or NUL in it: write plain levels")
-        odd = [level for level in mountpoint.split("/") if "${" in level and level not in _MOUNTED_NAMES]
+        odd = [level for level in levels if "${" in level and level not in _MOUNTED_NAMES]
         if odd:
             raise ValueError(f"mountpoint {mountpoint!r}: {odd[0]!r} is none of {', '.join(_MOUNTED_NAMES)}")
         return mountpoint
@@ -105,7 +112,8 @@ class LaptopSettings(BaseSettings):
         default=(),
         description="Further listeners, a JSON list such as "
         '`[{"bind": "127.0.0.1:1884", "zone": "mchat_chat", "mountpoint": "u/${username}/", "ws": false}]`; '
-        "only `bind` is required, and `ws` means MQTT over WebSocket.",
+        "only `bind` is required, and `ws` means MQTT over WebSocket. "
+        "In a shell it stands in single quotes; in `.env`, where `${…}` is replaced, the `$` is written `\\u0024`.",
     )
     node: str = Field(default="laptop@127.0.0.1", description="Name of this broker in events.")
     authz_body: Literal["mchat", "recorded"] = Field(

@@ -183,7 +183,7 @@ async def test_chat_from_anywhere_else(database: Database) -> None:
     listeners = (
         CHAT,
         {**CHAT, "mountpoint": "${clientid}/"},
-        {**CHAT, "mountpoint": ""},
+        {"bind": "127.0.0.1:0", "zone": "mchat_chat"},
         {**CHAT, "zone": "default"},
         {**CHAT, "zone": "mchat_chat2"},
     )

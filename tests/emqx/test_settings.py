@@ -102,6 +102,23 @@ def test_further_listeners_come_from_the_environment_as_json(monkeypatch: pytest
     ]
 
 
+def test_a_placeholder_in_an_env_file_has_its_dollar_escaped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MCHAT_LAPTOP_LISTENERS", raising=False)
+    monkeypatch.delenv("username", raising=False)
+    listener = '[{"bind": "127.0.0.1:1884", "mountpoint": "u/DOLLAR{username}/"}]'
+    (tmp_path / ".env").write_text(
+        f"MCHAT_LAPTOP_LISTENERS={listener.replace('DOLLAR', chr(92) + 'u0024')}\n"
+    )
+    assert LaptopSettings().listeners[0].mountpoint == "u/${username}/"
+    # Else the file's own placeholders are replaced, and everybody would share `u//`.
+    (tmp_path / ".env").write_text(f"MCHAT_LAPTOP_LISTENERS={listener.replace('DOLLAR', '$')}\n")
+    with pytest.raises(ValidationError, match=re.escape(r"write its $ as \u0024")):
+        LaptopSettings()
+
+
 @pytest.mark.parametrize(
     ("listener", "words"),
     [
@@ -112,6 +129,9 @@ def test_further_listeners_come_from_the_environment_as_json(monkeypatch: pytest
         ({"bind": "127.0.0.1:0", "mountpoint": "u/+/"}, "has a wildcard or NUL in it"),
         ({"bind": "127.0.0.1:0", "mountpoint": "u/#"}, "has a wildcard or NUL in it"),
         ({"bind": "127.0.0.1:0", "mountpoint": "u/${user}/"}, "is none of"),
+        ({"bind": "127.0.0.1:0", "mountpoint": ""}, "has an empty level"),
+        ({"bind": "127.0.0.1:0", "mountpoint": "/"}, "has an empty level"),
+        ({"bind": "127.0.0.1:0", "mountpoint": "u//"}, "has an empty level"),
         ({"bind": "127.0.0.1:0", "mountpoint": "u${username}/"}, "is none of"),
         ({"bind": "127.0.0.1:0", "mount": "u/"}, "Extra inputs are not permitted"),
     ],

@@ -207,6 +207,10 @@ def test_a_taken_port_is_one_clear_line(mchat: Mchat) -> None:
         free = {"hooks_bind": f"127.0.0.1:{free_port()}", "admin_bind": f"127.0.0.1:{free_port()}"}
         assert "MCHAT_LAPTOP_TCP_BIND" in one_line(mchat("up", laptop_tcp_bind=address, **free))
         assert "a port that is known" in one_line(mchat("up", hooks_bind="127.0.0.1:0"))
+        for setting in ("laptop_tcp_bind", "laptop_ws_bind"):
+            free[setting] = f"127.0.0.1:{free_port()}"
+        more = f'[{{"bind": "{address}"}}]'
+        assert "MCHAT_LAPTOP_LISTENERS" in one_line(mchat("up", laptop_listeners=more, **free))
         assert address in one_line(mchat("laptop", laptop_tcp_bind=address))
 
 

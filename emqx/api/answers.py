@@ -18,7 +18,7 @@ from emqx.api.errors import (
     Unsupported,
 )
 from emqx.api.secrecy import said
-from emqx.api.wire import HOCON, JSON, Answer, Request
+from emqx.api.wire import JSON, Answer, Request
 
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ def text(request: Request, answer: Answer) -> str:
         ApiError: EMQX said no, or the body is no UTF-8 text.
     """
     _succeeded(request, answer)
-    if answer.content_type != HOCON:
+    if answer.content_type in (JSON, "text/html"):
         raise Broken(request.call, f"the answer is {answer.content_type or 'of no type'!r}, not text", _HINT)
     try:
         return answer.body.decode()
@@ -94,7 +94,7 @@ def _fail(request: Request, answer: Answer) -> NoReturn:
         raise Unsupported(request.call, told, f"this EMQX has no such call; {_HINT}")
     if status == 414:
         raise Unaddressable(
-            f"{request.method}: the id is too long for a path of EMQX's REST API; send it in a body"
+            f"{request.method}: EMQX finds the path or query too long (414); send ids in a body, or fewer of them"
         )
     if status < 400:
         raise Broken(request.call, f"EMQX answered {status}, a redirect, which is not followed", _HINT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -99,7 +99,7 @@ class Client(
 
 @dataclass(frozen=True, slots=True)
 class ClientFilter:
-    """Which clients; what is empty does not choose.
+    """Which clients; what is empty does not choose. All of it stands in the URL: a few dozen ids, not thousands.
 
     Attributes:
         client_ids: one of these.
@@ -148,7 +148,7 @@ class Clients:
         self,
         page: int | None = None,
         limit: int | None = None,
-        fields: Collection[ClientField] = (),
+        fields: Sequence[ClientField] = (),
         matching: ClientFilter = EVERYBODY,
     ) -> Page[Client]:
         """One page.
@@ -166,7 +166,7 @@ class Clients:
 
     def every(
         self,
-        fields: Collection[ClientField] = (),
+        fields: Sequence[ClientField] = (),
         matching: ClientFilter = EVERYBODY,
         page_size: int = PAGE_SIZE,
     ) -> AsyncIterator[Client]:

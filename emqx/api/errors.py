@@ -14,7 +14,7 @@ class ApiSettingsError(EmqxError):
 
 
 class Unaddressable(EmqxError):
-    """An id that EMQX's REST API cannot name in a path (emqx-measured.md, "Odd ids"); nothing was sent."""
+    """An id that EMQX's REST API cannot name in a path (emqx-measured.md, "Odd ids"); nothing was done."""
 
 
 class ApiError(EmqxError):

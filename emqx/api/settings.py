@@ -149,7 +149,10 @@ def _check_url(url: str, allow_http: bool) -> None:
     if parts.username is not None or parts.password is not None:
         raise ValueError(f"the URL holds credentials: move them to {_PREFIX}API_KEY and {_PREFIX}API_SECRET")
     if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
-        raise ValueError(f"{url} is no address of an API: write https://host:port, no query")
+        # What stands behind a question mark may be a secret.
+        raise ValueError(
+            f"{url.partition('?')[0]} is no address of an API: write https://host:port, no query"
+        )
     if parts.scheme == "http" and not allow_http and not _is_loopback(host):
         raise ValueError(
             f"{url} sends the API secret in clear over the network: use https, or set {_PREFIX}ALLOW_HTTP=true"

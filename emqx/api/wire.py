@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from emqx.api.errors import ApiSettingsError, Broken, Busy, Unreachable
+from emqx.api.errors import ApiSettingsError, Broken, Busy, Unaddressable, Unreachable
 from emqx.api.paths import Query, query_string
 from emqx.api.settings import ApiSettings
 
@@ -110,6 +110,7 @@ class Wire:
             Unreachable: too late.
             Busy: every connection stayed taken.
             Broken: the answer is too large or compressed.
+            Unaddressable: path and query are too long; nothing was sent.
         """
         headers = {"accept": request.accept}
         if request.content is not None:
@@ -122,6 +123,11 @@ class Wire:
                 headers=headers,
             ) as response:
                 return await self._read(request, response)
+        except httpx.InvalidURL as error:
+            raise Unaddressable(
+                f"{request.method}: path and query are longer than a URL may be; send ids "
+                "in a body, or fewer of them"
+            ) from error
         except httpx.PoolTimeout as error:
             raise Busy(
                 request.call,

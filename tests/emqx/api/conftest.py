@@ -19,7 +19,8 @@ class UntouchedSettings(ApiSettings):
 
 
 def api_settings(url: str = "http://127.0.0.1:18083", **values: Any) -> ApiSettings:
-    return UntouchedSettings(**{"url": url, "api_key": KEY, "api_secret": SECRET, **values})
+    patient = {"connect_timeout": 30.0, "read_timeout": 30.0, "call_timeout": 60.0}
+    return UntouchedSettings(**{"url": url, "api_key": KEY, "api_secret": SECRET, **patient, **values})
 
 
 class Moments:

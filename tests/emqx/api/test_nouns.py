@@ -121,8 +121,26 @@ async def test_what_is_there_already_is_a_conflict(connect: Connect) -> None:
 
 async def test_an_id_too_long_for_a_path_is_unaddressable(connect: Connect) -> None:
     async with serving(answers(414)) as server:
-        with pytest.raises(Unaddressable, match="too long for a path"):
-            await connect(server.url).clients.kick("x" * 5_000)
+        api = connect(server.url)
+        with pytest.raises(Unaddressable, match=r"EMQX finds the path or query too long \(414\)"):
+            await api.clients.kick("x" * 5_000)
+        with pytest.raises(
+            Unaddressable, match="path and query are longer than a URL may be; send ids in a body"
+        ):
+            await api.clients.kick("x" * 70_000)
+        assert len(server.seen) == 1
+        assert api.state.well
+
+
+@pytest.mark.parametrize("kind", ["text/html", "application/json"])
+async def test_what_is_no_text_is_not_taken_for_it(connect: Connect, kind: str) -> None:
+    async with serving(
+        answers(200, b"x", content_type=kind), answers(200, b"x", content_type="text/plain")
+    ) as server:
+        api = connect(server.url)
+        with pytest.raises(Broken, match=f"the answer is '{kind}', not text"):
+            await api.nodes.status()
+        assert await api.nodes.status() == "x"
 
 
 async def test_binary_payloads_and_properties(connect: Connect) -> None:

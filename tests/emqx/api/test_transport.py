@@ -260,19 +260,24 @@ async def test_a_longer_wait_is_left_to_the_caller(connect: Connect, moments: Mo
 
 
 async def test_connections_are_bounded(connect: Connect) -> None:
-    async def slow(exchange: Exchange) -> None:
-        await asyncio.sleep(0.02)
+    gate = asyncio.Event()
+
+    async def waits(exchange: Exchange) -> None:
+        await gate.wait()
         await answers(200, NODES)(exchange)
 
-    async with serving(slow) as server:
+    async with serving(waits) as server:
         api = connect(server.url, connections=2)
-        await asyncio.gather(*(api.nodes.all() for _ in range(8)))
-        assert server.connections == server.most_at_once == 2
+        calls = [asyncio.create_task(api.nodes.all()) for _ in range(8)]
+        await until(lambda: server.at_once == 2)
+        gate.set()
+        await asyncio.gather(*calls)
+        assert (server.connections, server.most_at_once, len(server.seen)) == (2, 2, 8)
 
 
 async def test_waiting_for_a_connection_is_bounded(connect: Connect) -> None:
     async with serving(trickles) as server:
-        api = connect(server.url, connections=1, read_timeout=0.2)
+        api = connect(server.url, connections=1, read_timeout=1)
         taken = asyncio.create_task(api.nodes.all())
         await until(lambda: bool(server.seen))
         with pytest.raises(Busy, match=r"all 1 connections to EMQX stayed in use.*MCHAT_EMQX_CONNECTIONS"):

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from functools import cache
 
+from hypothesis import event
 from hypothesis import strategies as st
 
 from acl_service.policy.connect import connect_rules
@@ -73,21 +74,39 @@ def kept(grants: Grants, rights: Iterable[Right], zone: str = "default") -> list
     ]
 
 
-def filters(words: Sequence[str], levels: int) -> st.SearchStrategy[str]:
-    """Topic names and filters of some words, and `+` and `#` where they may stand."""
-    trunk = st.lists(st.sampled_from([*words, "+"]), min_size=1, max_size=levels)
-    return st.builds(lambda some, tail: "/".join([*some, *tail]), trunk, st.sampled_from([[], ["#"]]))
+def neighbours(rights: Iterable[Right], words: Sequence[str]) -> st.SearchStrategy[str]:
+    """Topics of some rights and what lies beside them: a level or two replaced, taken out, or put in."""
+    topics = sorted({topic for _, topic in rights if not topic.startswith("$share")})
+    changes = st.lists(
+        st.tuples(
+            st.integers(0, 5), st.sampled_from(["replace", "insert", "cut"]), st.sampled_from([*words, "+"])
+        ),
+        max_size=2,
+    )
+    return st.builds(_changed, st.sampled_from(topics), changes, st.sampled_from([False, False, True]))
+
+
+def _changed(topic: str, changes: list[tuple[int, str, str]], open_: bool) -> str:
+    levels = topic.removesuffix("/#").split("/")
+    for at, change, word in changes:
+        if change == "insert":
+            levels.insert(at, word)
+        elif at < len(levels):
+            levels[at : at + 1] = [word] if change == "replace" else []
+    return "/".join([*(levels or ["+"]), *(["#"] if open_ else [])])
 
 
 def told_too_much(grants: Grants, topic: str, qos: int, retain: bool, zone: str | None) -> list[str]:
     """The actions on a topic that the broker would grant by the connect-time rules, and we would not."""
     rules = connect_rules(grants, zone, 0)
     found = []
+    event("some rules are told" if rules else "nothing is told")
     for action in Action.PUBLISH, Action.SUBSCRIBE:
         if action is Action.PUBLISH and ("+" in topic or "#" in topic):
             continue
         request = Request(action, topic, qos, retain and action is Action.PUBLISH, zone)
         granted = any(broker_allows(rules, request, dollar_rule=known) for known in (True, False))
+        event(f"the broker {'grants' if granted else 'asks'}: {action.value}")
         if granted and not decide(grants, request, 0).allowed:
             found.append(action.value)
     return found

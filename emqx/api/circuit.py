@@ -12,6 +12,9 @@ from emqx.api.errors import CircuitOpen
 
 Phase = Literal["closed", "open", "half-open"]
 
+_TRIAL = 0.1
+"""Seconds after which those who met a trial under way may ask again."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -79,11 +82,12 @@ class Circuit:
         if state.phase == "half-open" and self._trial is None:
             self._trial = permit
             return permit
+        seconds = state.seconds or _TRIAL
         raise CircuitOpen(
             call,
             f"not sent, EMQX's REST API failed {state.failures} times in a row, last: {state.reason}",
-            f"it is tried again in {state.seconds:.1f} s; see that EMQX runs",
-            state.seconds,
+            f"try again in {seconds:.1f} s; see that EMQX runs",
+            seconds,
         )
 
     def _succeeded(self, permit: Permit) -> None:

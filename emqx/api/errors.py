@@ -51,7 +51,7 @@ class CircuitOpen(ApiError):
     """The broker failed repeatedly, so nothing was sent.
 
     Attributes:
-        retry_after: seconds until the next trial.
+        retry_after: seconds after which it is worth another try; never 0.
     """
 
     def __init__(self, call: str, detail: str, remedy: str, retry_after: float) -> None:

@@ -323,8 +323,9 @@ async def test_one_trial_at_a_time_and_a_cancelled_one_makes_room(connect: Conne
         moments.now += 2
         trial = asyncio.create_task(api.nodes.all())
         await until(lambda: len(server.seen) == 3)
-        with pytest.raises(CircuitOpen):
+        with pytest.raises(CircuitOpen) as raised:
             await api.nodes.all()
+        assert raised.value.retry_after == 0.1
         trial.cancel()
         with pytest.raises(asyncio.CancelledError):
             await trial

@@ -11,7 +11,7 @@ from typing import Final
 
 from acl_service.policy.decision import Decision, Request
 from acl_service.policy.grants import Grants
-from acl_service.policy.index import NEVER, PUBLISHES, SUBSCRIBES
+from acl_service.policy.index import PUBLISHES, SUBSCRIBES, Entry
 from acl_service.policy.rules import Action
 from acl_service.policy.topics import MULTI, SINGLE, TopicError, canonical, parse_filter, parse_name, reach
 from acl_service.policy.walk import pick, walk
@@ -36,10 +36,12 @@ def decide(grants: Grants, request: Request, now_ms: int) -> Decision:
     publish = request.action is _PUBLISH
     queue: str | None = None
     wide = SINGLE in topic or MULTI in topic
-    if wide or topic[:1] == "$" or "\0" in topic or not topic.isascii() or not 0 < len(topic) <= _SHORT:
+    reserved = topic[:1] == "$"
+    if wide or reserved or "\0" in topic or not topic.isascii() or not 0 < len(topic) <= _SHORT:
         try:
-            if topic[:1] == "$":
+            if reserved:
                 topic, queue = reach(request.action.value, topic)
+                reserved = topic[0] == "$"
             else:
                 (parse_name if publish else parse_filter)(topic)
         except TopicError as error:
@@ -50,25 +52,19 @@ def decide(grants: Grants, request: Request, now_ms: int) -> Decision:
     situation = situations.get(request.qos) or situations[None]
     zone = request.zone
     levels: Sequence[str] = canonical(tuple(topic.split("/"))) if wide else topic.split("/")
-    best, found = NEVER, None
+    found: Entry | None = None
     for index in grants.layers:
         trie = index.covering
-        named = trie.exact.get(topic) if trie.exact else None
+        named = trie.exact.get(topic)
         if named is not None:
-            entry = pick(named, levels, situation, zone, now_ms, best)
-            if entry is not None:
-                best, found = entry.rank, entry
-        root = trie.reserved if topic[0] == "$" else trie.root
-        if root.best < best:
-            entry = walk(root, levels, grants, situation, zone, now_ms, best)
-            if entry is not None:
-                best, found = entry.rank, entry
+            found = pick(named, levels, situation, zone, now_ms, found) or found
+        root = trie.reserved if reserved else trie.root
+        if found is None or root.best < found.rank:
+            found = walk(root, levels, grants, situation, zone, now_ms, found)
         if wide:
             # A deny that covers a filter has been found above, one that only overlaps it has not.
             root = index.overlapping.start(topic)
-            entry = walk(root, levels, grants, situation, zone, now_ms, best, True)
-            if entry is not None:
-                best, found = entry.rank, entry
+            found = walk(root, levels, grants, situation, zone, now_ms, found, True)
     if found is None:
         return grants.program.refusal
     return found.decision if queue is None else through(queue, found.decision)

@@ -14,7 +14,7 @@ from acl_service.policy.rules import MAX_PRIORITY, Action, Effect, Placeholder, 
 from acl_service.policy.topics import MULTI, SINGLE, canonical
 
 Levels = tuple[str | Placeholder, ...]
-Ranked = tuple[int, Rule, Decision]
+Ranked = tuple[int, Rule]
 
 NEVER: Final = 1 << 62
 """A rank behind that of every rule."""
@@ -49,17 +49,18 @@ class Entry:
     Attributes:
         mask: the situations (bits of `PUBLISHES`, `SUBSCRIBES`) that its action, QoS and retain admit.
         guarded: whether it has conditions that are not in the mask.
-        decision: what is answered if it wins, built beforehand.
+        decision: what is answered if it wins, built beforehand, and beside the entry in memory.
         next: the entry of the same template with the next higher rank.
     """
 
     __slots__ = ("decision", "guarded", "mask", "next", "rank", "rule")
 
-    def __init__(self, rule: Rule, number: int, decision: Decision) -> None:
+    def __init__(self, rule: Rule, number: int, policy_version: int | None) -> None:
         self.rule = rule
         self.rank = number
         self.mask = _mask(rule.effect, rule.action, rule.qos, rule.retain)
-        self.decision = decision
+        allowed = rule.effect is Effect.ALLOW
+        self.decision = Decision(allowed, rule, rule.source, rule.reason, policy_version)
         self.guarded = rule.only or rule.zone is not None or _timed(rule)
         self.next: Entry | None = None
 
@@ -78,8 +79,9 @@ class Entry:
         """Return the same entry with the answer that facts about a person are missing."""
         known = self.decision
         reason = f"whether {employee_id!a} shares a group or department is not known yet"
-        decision = Decision(False, known.rule, known.source, reason, known.policy_version, employee_id)
-        return Entry(self.rule, self.rank, decision)
+        entry = Entry(self.rule, self.rank, known.policy_version)
+        entry.decision = Decision(False, known.rule, known.source, reason, known.policy_version, employee_id)
+        return entry
 
 
 class Node:
@@ -155,19 +157,19 @@ class Trie:
 
     __slots__ = ("exact", "reserved", "root")
 
-    def __init__(self, ranked: Iterable[Ranked], *, hashed: bool) -> None:
+    def __init__(self, ranked: Iterable[Ranked], policy_version: int | None, *, hashed: bool) -> None:
         self.exact: dict[str, Entry] = {}
         self.root = Node(NEVER)
         self.reserved = Node(NEVER)
         last: dict[Levels, Entry] = {}
-        for number, rule, decision in ranked:
+        for number, rule in ranked:
             levels = canonical(rule.template.levels)
             if levels in last:
-                entry = last[levels].next = Entry(rule, number, decision)
+                entry = last[levels].next = Entry(rule, number, policy_version)
             else:
                 plain = [level for level in levels if isinstance(level, str) and level not in (SINGLE, MULTI)]
                 node = self._node(levels, number) if len(plain) < len(levels) or not hashed else None
-                entry = Entry(rule, number, decision)
+                entry = Entry(rule, number, policy_version)
                 if node is None:
                     self.exact["/".join(plain)] = entry
                 elif levels[-1] == MULTI:
@@ -206,17 +208,14 @@ class Index:
             raise ValueError(f"{len(self.rules)} rules: an index holds fewer than {1 << _ORDER_BITS}")
         ranked = sorted(
             (
-                (
-                    rank(rule, exceptional=exceptional, order=order),
-                    rule,
-                    Decision(rule.effect is Effect.ALLOW, rule, rule.source, rule.reason, policy_version),
-                )
+                (rank(rule, exceptional=exceptional, order=order), rule)
                 for order, rule in enumerate(self.rules)
             ),
             key=lambda each: each[0],
         )
-        self.covering = Trie(ranked, hashed=True)
-        self.overlapping = Trie((each for each in ranked if _bars_subscribes(each[1])), hashed=False)
+        barring = (each for each in ranked if _bars_subscribes(each[1]))
+        self.covering = Trie(ranked, policy_version, hashed=True)
+        self.overlapping = Trie(barring, policy_version, hashed=False)
         self._denies: Denies | None = None
 
     @property

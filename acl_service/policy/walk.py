@@ -10,7 +10,7 @@ entry at its end beats all that is known, the winner is that entry `awaiting` th
 from collections.abc import Iterator, Sequence
 
 from acl_service.policy.grants import Grants
-from acl_service.policy.index import NEVER, Entry, Node
+from acl_service.policy.index import Entry, Node
 from acl_service.policy.templates import is_plain
 from acl_service.policy.topics import MULTI, SINGLE
 
@@ -22,10 +22,12 @@ def walk(
     situation: int,
     zone: str | None,
     now_ms: int,
-    best: int,
+    found: Entry | None,
     overlapping: bool = False,
 ) -> Entry | None:
     """Return the best entry whose template covers the topic (for a name that is: matches it), or overlaps it.
+
+    Ranks are compared only where two entries speak: each is an object far away in memory.
 
     Args:
         root: of the trie, for topics that begin as this one does.
@@ -34,10 +36,9 @@ def walk(
         situation: the bit of the request's QoS and retain.
         zone: of the client's listener, `None` if unknown.
         now_ms: milliseconds since 1970 (UTC).
-        best: only an entry that ranks before this is returned.
+        found: returned if none ranks before it.
         overlapping: look for entries that some name has in common with the requested filter.
     """
-    found: Entry | None = None
     is_open = levels[-1] == MULTI
     end = len(levels) - 1 if is_open else len(levels)
     at = 0
@@ -46,18 +47,15 @@ def walk(
     # Where to go on: a node, how many levels are behind it, whose facts are missing on the way there.
     stack: list[tuple[Node, int, str | None]] = []
     while True:
-        # `best` is looked at only once there is one: each number is an object far away in memory.
-        while node is not None and (best is NEVER or node.best < best):
+        while node is not None and (found is None or node.best < found.rank):
             if node.below is not None:
-                entry = pick(node.below, levels, situation, zone, now_ms, best)
+                entry = pick(node.below, levels, situation, zone, now_ms, found)
                 if entry is not None:
-                    best = entry.rank
                     found = entry if missing is None else entry.awaiting(missing)
             if at == end:
                 if node.here is not None and (overlapping or not is_open):
-                    entry = pick(node.here, levels, situation, zone, now_ms, best)
+                    entry = pick(node.here, levels, situation, zone, now_ms, found)
                     if entry is not None:
-                        best = entry.rank
                         found = entry if missing is None else entry.awaiting(missing)
                 if overlapping and is_open:
                     stack += [(child, at, missing) for child in _children(node, grants)]
@@ -99,10 +97,10 @@ def pick(
     situation: int,
     zone: str | None,
     now_ms: int,
-    best: int,
+    found: Entry | None,
 ) -> Entry | None:
-    """Return the first of an entry and those after it whose conditions hold, if it ranks before `best`."""
-    while entry is not None and (best is NEVER or entry.rank < best):
+    """Return the first of an entry and those after it whose conditions hold, if it ranks before `found`."""
+    while entry is not None and (found is None or entry.rank < found.rank):
         if entry.mask & situation and (not entry.guarded or entry.holds(levels, zone, now_ms)):
             return entry
         entry = entry.next

@@ -78,7 +78,7 @@ class Freshness:
         """Whether an allow from memory still stands although the database is away."""
         return self._clock() - self._feed.proved_at < self._grace
 
-    async def settle(self, judge: Callable[[], Awaitable[V]]) -> V | Refusal:
+    async def settle(self, judge: Callable[[], Awaitable[V]], found: V | None = None) -> V | Refusal:
         """The verdict of ``judge``, confirmed as far as decisions 6 and 7 ask for it.
 
         An allow stands while memory is fresh. A deny, or an allow of a memory that is not, is looked at again if
@@ -87,12 +87,14 @@ class Freshness:
 
         Args:
             judge: gives a verdict from memory, looking up what memory lacks; called twice at most.
+            found: what memory said just now, if it lacked nothing: it needs no first call.
         """
-        verdict: V | None = None
+        verdict = found
         try:
             async with asyncio.timeout(self._patience):
                 before = self._feed.version
-                verdict = await judge()
+                if verdict is None:
+                    verdict = await judge()
                 if verdict.allowed and self.fresh():
                     return verdict
                 if isinstance(verdict, Refusal) and not verdict.confirmable:

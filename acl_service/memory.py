@@ -18,6 +18,7 @@ from acl_service.errors import Overloaded
 from acl_service.invalidation import Invalidations
 from acl_service.loading import Loader, Round
 from acl_service.principals import Client, Person
+from acl_service.standing import refuse
 from directory.changes import Subject
 from directory.database import Database
 from directory.owners import candidates
@@ -234,6 +235,7 @@ class Memory:
         if client.person is not person or client.policy is not policy:
             client.person, client.policy = person, policy
             client.grants = policy.grants(client, person, self)
+            client.refusal = refuse(client)
         client.epoch = self._invalidations.epoch
         return client
 

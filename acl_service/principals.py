@@ -7,6 +7,7 @@ from typing import Protocol
 
 from acl_service.policy.grants import Grants
 from acl_service.policy.rules import Rule
+from acl_service.verdict import UNKNOWN_CLIENT, Refusal
 from directory.credentials import CredentialRow
 from directory.ids import is_id
 from directory.owners import Owner
@@ -58,7 +59,7 @@ class Person:
 
 
 class Client:
-    """One client id, whose it is, and, once bound, its compiled grants."""
+    """One client id, whose it is, and, once bound, its compiled grants and why they count for nothing, if so."""
 
     __slots__ = (
         "blocked",
@@ -69,6 +70,7 @@ class Client:
         "owner",
         "person",
         "policy",
+        "refusal",
         "rules",
         "version",
     )
@@ -84,6 +86,7 @@ class Client:
         self.person: Person | None = None
         self.policy: object = None
         self.grants: Grants | None = None
+        self.refusal: Refusal | None = UNKNOWN_CLIENT
 
 
 class Register(Protocol):

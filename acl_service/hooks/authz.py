@@ -38,7 +38,6 @@ from acl_service.mounting import refuse_mountpoint
 from acl_service.policy.decide import Decision, Request, decide
 from acl_service.policy.rules import Action
 from acl_service.principals import Client
-from acl_service.standing import refuse
 from acl_service.verdict import CREDENTIAL_ENDED, FOREIGN_CLIENT, UNAUTHENTICATED, Refusal
 
 _ACTIONS = {"publish": Action.PUBLISH, "subscribe": Action.SUBSCRIBE}
@@ -94,12 +93,15 @@ class Authz:
             await answer(send, DENY)
             return
         try:
-            first = self._judge(question)
-            if first.allowed and self._freshness.fresh():
+            found = self._judge(question)
+            if found.allowed and self._freshness.fresh():
                 self._tally.allowed["authz"] += 1
                 await answer(send, ALLOW)
                 return
-            verdict = await self._freshness.settle(partial(self._settled, question))
+            known = None if isinstance(found, _Lookup) else found
+            verdict: Decision | Refusal = await self._freshness.settle(
+                partial(self._settled, question), known
+            )
         except Exception as error:  # an internal fault is a deny, never a 500 (decision 1)
             verdict = self._tally.fault("authz", error)
         if verdict.allowed:
@@ -124,46 +126,35 @@ class Authz:
             if fault is not None:
                 return Refusal("client_id", fault)
             return _Lookup((), (question.clientid,))
-        refusal = self._refuse(client, question)
+        now_ms = self._now_ms()
+        refusal = client.refusal or self._refuse_session(client, question, now_ms)
         if refusal is not None:
             return refusal
         action = _ACTIONS.get(question.action)
         if action is None:
             return Refusal("body", f"the action {question.action!r} is neither publish nor subscribe")
         zone = None if not question.zone or unknown(question.zone) else question.zone
-        assert client.grants is not None  # noqa: S101 - refuse has seen it
-        if question.mountpoint or client.grants.program.zones:
+        grants = client.grants
+        assert grants is not None  # noqa: S101 - or there were a refusal
+        if question.mountpoint or grants.program.zones:
             refusal = refuse_mountpoint(client, zone, mountpoint_of(question.mountpoint))
             if refusal is not None:
                 return refusal
-        request = Request(
-            action,
-            question.topic,
-            qos_of(question.qos),
-            retain_of(question.retain),
-            zone,
-        )
-        decision = decide(client.grants, request, self._now_ms())
+        request = Request(action, question.topic, qos_of(question.qos), retain_of(question.retain), zone)
+        decision = decide(grants, request, now_ms)
         if decision.missing is not None:
             return _Lookup((decision.missing,), ())
         return decision
 
-    def _refuse(self, client: Client, question: AuthzQuestion) -> Refusal | None:
-        """What stands before the policy: whose the client id is, and whether he still may anything."""
-        refusal = refuse(client)
-        if refusal is not None:
-            return refusal
+    def _refuse_session(self, client: Client, question: AuthzQuestion, now_ms: int) -> Refusal | None:
+        """What stands before the policy: whether the session is its owner's, and what opened it still holds."""
         person = client.person
-        assert person is not None  # noqa: S101 - refuse has seen it
+        assert person is not None  # noqa: S101 - or there were a refusal
         claimed = question.employee_id
         if claimed is not UNSET and claimed != person.employee_id and not unknown(claimed):
             return FOREIGN_CLIENT if claimed else UNAUTHENTICATED
-        credential_id = question.credential_id
-        if (
-            credential_id is not UNSET
-            and not unknown(credential_id)
-            and not in_force(credential_id, person, self._now_ms())
-        ):
+        mark = question.credential_id
+        if mark is not UNSET and not in_force(mark, person, now_ms) and not unknown(mark):
             return CREDENTIAL_ENDED
         self._memory.prove(client)
         return None

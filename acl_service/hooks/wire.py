@@ -15,8 +15,9 @@ import msgspec
 from acl_service.errors import MalformedBody
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
 BODY_LIMIT = 64 * 1024
 """Bytes of a hook's body; a longer one is refused before it is parsed."""
@@ -85,8 +86,6 @@ _read_authn = msgspec.json.Decoder(AuthnQuestion).decode
 _read_authz = msgspec.json.Decoder(AuthzQuestion).decode
 _read_keys = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 encode_answer = msgspec.json.Encoder().encode
-
-_JSON_HEADERS = [(b"content-type", b"application/json")]
 
 
 def decode_authn(body: bytes) -> AuthnQuestion:
@@ -192,16 +191,23 @@ async def read_body(receive: Receive, limit: int = BODY_LIMIT) -> bytes:
     return b"".join(parts)
 
 
-async def answer(send: Send, body: bytes, status: int = 200) -> None:
+async def answer(send: Send, body: bytes) -> None:
     """Send a JSON answer; ``Content-Type`` is there because authn ignores a 200 without it (fact 4)."""
-    await send(
-        {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [*_JSON_HEADERS, (b"content-length", b"%d" % len(body))],
-        }
+    start, content = _PREPARED.get(body) or _messages(body)
+    await send(start)
+    await send(content)
+
+
+def _messages(body: bytes) -> tuple[Message, Message]:
+    headers = ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)))
+    return (
+        {"type": "http.response.start", "status": 200, "headers": headers},
+        {"type": "http.response.body", "body": body},
     )
-    await send({"type": "http.response.body", "body": body})
+
+
+# Sent again and again: a server reads the messages of an application, and does not write into them.
+_PREPARED = {body: _messages(body) for body in (ALLOW, DENY)}
 
 
 async def answer_empty(send: Send, status: int) -> None:

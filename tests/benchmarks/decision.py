@@ -1,163 +1,96 @@
 """The decision benchmark: how long a decision takes in process, how flat that is, what an index is worth.
 
-Run `python -m tests.benchmarks.decision`; it prints one JSON object a line (name, value, unit). It measures
-the first row of the design's bars: 1,000 clients in 1,000 groups each; 54,000 requests, no (client, topic,
-action) twice; half of them allowed by a pattern or placeholder, a third denied, half of those by a deny rule.
-Each call is timed by itself, the clock's own cost (`decide.clock`) included. The linear matcher has the same
-semantics, its templates split beforehand, and must give the same answers.
+1,000 clients in 1,000 groups each; 54,000 questions, no (client, topic, action) twice; half of them allowed by a
+pattern or placeholder, a third denied, half of those by a deny rule. No memo per topic: each question is decided
+from the index. Each call is timed by itself, with the rule, source and reason of its answer, the clock's own cost
+(`decide.clock`) included. All sizes and rivals take turns in rounds, so that whatever else the machine does hits
+all alike; medians of the rounds are told.
 
-Flatness is told twice. `decide.flatness`: 100,000 rules of which clients use 1,000, against 10 rules: what the
-algorithm costs. `decide.flatness.scattered`: all 100,000 are equally likely to be asked for, so that nearly
-each step of a look-up waits for main memory: what the machine adds to it.
+`decide.flatness` compares 100,000 rules, each as likely to be asked for as any other, with 10. Nearly every step of
+a look-up among that many waits for main memory: `decide.flatness[1000 used]` is the same where clients use 1,000
+of the 100,000, which leaves what the algorithm costs.
 """
 
 import gc
-import json
 import random
 import statistics
 import time
-from collections.abc import Iterator
-from itertools import chain, cycle, islice
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
 
 from acl_service.policy.decide import Request, decide
-from acl_service.policy.grants import Grants, Program
-from acl_service.policy.rules import Action, Effect, Placeholder, Rule, Template
-from acl_service.policy.topics import MULTI, SINGLE
+from acl_service.policy.grants import Program
+from tests.benchmarks.decision_questions import Case, cases, clients, rules
+from tests.benchmarks.decision_rivals import PyCasbin, linear, ranked
+from tests.benchmarks.figures import Figure
 
-CLIENTS = 1_000
-GROUPS = 1_000
-REQUESTS = 54_000
-WARM_UP = 6_000
-ROUNDS = 9
-LINEAR = 300
 NOW_MS = 1_800_000_000_000
-SIZES = (10, 1_000, 100_000)
-USED = 1_000
-
-Case = tuple[Grants, Request]
 
 
-class Strangers:
-    """Nobody shares anything with anybody else."""
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is asked.
 
-    def shares(self, other: str) -> bool | None:
-        return False
+    Attributes:
+        rules: three numbers of rules, the few, the usual and the many.
+        used: as many of the many are asked for by the variant that tells the algorithm from the memory.
+        clients: that ask.
+        groups: that each of them is in.
+        questions: of each number of rules.
+        rounds: into which they are dealt.
+        rivals: questions in each round to each rival.
+    """
 
-
-def rules(count: int) -> list[Rule]:
-    """Make rules in tens: five exact ones, four patterns and placeholders, one deny inside a pattern."""
-    texts = (
-        *(
-            "acme/mchat/fixed/{0}/a",
-            "acme/mchat/fixed/{0}/b",
-            "acme/fixed/{0}",
-            "acme/mchat/{0}",
-            "acme/x/y/{0}",
-        ),
-        *("acme/mchat/req{0}/${{client_id}}/+", "acme/mchat/inbox{0}/${{employee_id}}"),
-        *("acme/mchat/room{0}/${{group_id}}", "acme/+/open{0}/#", "acme/mchat/open{0}/secret/#"),
-    )
-    return [
-        Rule(
-            str(n),
-            Effect.DENY if n % 10 == 9 else Effect.ALLOW,
-            Action.ALL,
-            Template.parse(texts[n % 10].format(n // 10)),
-            source=f"benchmark, rule {n}",
-            reason="measured",
-        )
-        for n in range(count)
-    ]
+    rules: tuple[int, int, int] = (10, 1_000, 100_000)
+    used: int = 1_000
+    clients: int = 1_000
+    groups: int = 1_000
+    questions: int = 54_000
+    rounds: int = 9
+    rivals: int = 60
 
 
-def clients(program: Program, chance: random.Random) -> list[Grants]:
-    groups = [f"group_{n}" for n in range(20 * GROUPS)]
-    return [
-        Grants(
-            client_id=f"emp_{n}_laptop",
-            employee_id=f"emp_{n}",
-            role="employee",
-            groups=frozenset(chance.sample(groups, GROUPS)),
-            departments=frozenset({f"dept_{n % 20}"}),
-            peers=Strangers(),
-            program=program,
-            exceptions=None,
-            version=1,
-        )
-        for n in range(CLIENTS)
-    ]
+FULL = Size()
 
 
-def topic(kind: int, block: int, asker: Grants, wide: bool, chance: random.Random) -> str:
-    """Write a topic that is allowed by an exact rule, a client's own, a group's or a wide one, or denied."""
-    serial = chance.randrange(1_000_000)
-    if kind == 0:
-        form = chance.choice(("mchat/fixed/{0}/a", "mchat/fixed/{0}/b", "fixed/{0}", "mchat/{0}", "x/y/{0}"))
-        return "acme/" + form.format(block)
-    if kind == 1:
-        return f"acme/mchat/req{block}/{asker.client_id}/{serial}"
-    if kind == 2:
-        return f"acme/mchat/room{block}/{next(islice(asker.groups, serial % GROUPS, None))}"
-    if kind == 3:
-        return f"acme/mchat/open{block}/{serial}" + ("/+" if wide else "/a")
-    if kind == 4:
-        return f"acme/mchat/open{block}/secret/{serial}" + ("/#" if wide else "/a")
-    return f"acme/mchat/inbox{block}/emp_{serial + CLIENTS}"
+class Bench:
+    """Rules, clients and questions of one size; the questions are asked in rounds, each of them once."""
 
+    def __init__(self, count: int, used: int, size: Size) -> None:
+        chance = random.Random(count)
+        self.rules = rules(count)
+        self.program = Program("employee", self.rules, version=1)
+        self.clients = clients(self.program, size.clients, size.groups, chance)
+        blocks = chance.sample(range(count // 10), used // 10)
+        endless = cases(self.clients, blocks, chance)
+        self.warm_up = list(islice(endless, size.questions // 9))
+        self.questions = list(islice(endless, size.questions))
+        chance.shuffle(self.questions)
+        # One client's questions, for the rival whose policies are one client's.
+        self.own = list(islice(cases(self.clients[:1], blocks, chance), size.rivals))
+        self.taken: list[list[int]] = []
 
-def cases(askers: list[Grants], blocks: list[int], chance: random.Random) -> Iterator[Case]:
-    """Yield distinct questions without end, the six kinds in turn, then in any order."""
-    asked: set[tuple[str, str, Action]] = set()
-    for kind in cycle(range(6)):
-        while True:
-            asker = chance.choice(askers)
-            action = chance.choice((Action.PUBLISH, Action.SUBSCRIBE))
-            text = topic(kind, chance.choice(blocks), asker, action is Action.SUBSCRIBE, chance)
-            if (asker.client_id, text, action) not in asked:
-                break
-        asked.add((asker.client_id, text, action))
-        yield asker, Request(action, text, 1, False, "default")
+    def round(self, number: int, rounds: int) -> None:
+        """Ask the round's share of the questions."""
+        self.taken.append(times(self.questions[number::rounds]))
 
+    def medians(self) -> list[float]:
+        """The median of each round, microseconds."""
+        return [statistics.median(each) / 1_000 for each in self.taken]
 
-def linear(ranked: list[Rule], grants: Grants, request: Request) -> bool:
-    """Decide as `decide` does for these rules, by looking at each in order of rank."""
-    levels = request.topic.split("/")
-    publish = request.action is Action.PUBLISH
-    for rule in ranked:
-        denies = rule.effect is Effect.DENY
-        if speaks(rule.template.levels, levels, grants, overlapping=denies and not publish):
-            return not denies
-    return False
+    def p99(self) -> float:
+        """The time that one question in a hundred took longer than, microseconds."""
+        taken = sorted(chain.from_iterable(self.taken))
+        return taken[len(taken) * 99 // 100] / 1_000
 
-
-def speaks(
-    template: tuple[str | Placeholder, ...], levels: list[str], grants: Grants, *, overlapping: bool
-) -> bool:
-    """Tell whether a template covers, or overlaps, a topic whose wildcards are at its end."""
-    for at, wanted in enumerate(template):
-        if wanted == MULTI:
-            return True
-        if at == len(levels):
-            return False
-        level = levels[at]
-        if level == MULTI or (level == SINGLE and overlapping):
-            if overlapping:
-                continue
-            return False
-        if wanted in (level, SINGLE):
-            continue
-        if wanted is Placeholder.CLIENT_ID:
-            fits = level == grants.client_id
-        elif wanted is Placeholder.EMPLOYEE_ID:
-            fits = level == grants.employee_id
-        else:
-            fits = wanted is Placeholder.GROUP_ID and level in grants.groups
-        if not fits:
-            return False
-    return len(levels) == len(template)
+    def denied(self) -> float:
+        """The share of the questions that are denied."""
+        return statistics.mean(not decide(*question, NOW_MS).allowed for question in self.questions)
 
 
 def times(questions: list[Case]) -> list[int]:
+    """Time each decision, nanoseconds."""
     clock = time.perf_counter_ns
     taken = []
     for grants, known in questions:
@@ -167,68 +100,82 @@ def times(questions: list[Case]) -> list[int]:
         begun = clock()
         decide(grants, request, NOW_MS)
         taken.append(clock() - begun)
-    return sorted(taken)
+    return taken
 
 
-def tell(name: str, value: float, unit: str) -> None:
-    print(json.dumps({"name": name, "value": round(value, 3), "unit": unit}), flush=True)
+class Duel:
+    """One rival against `decide` on the same questions, which both have to answer alike."""
+
+    def __init__(self, rival: Callable[[Case], bool]) -> None:
+        self._rival = rival
+        self.ours: list[float] = []
+        self.theirs: list[float] = []
+
+    def round(self, questions: Sequence[Case]) -> None:
+        """Ask both, ours first.
+
+        Raises:
+            AssertionError: the two differ.
+        """
+        clock = time.perf_counter
+        began = clock()
+        answers = [decide(grants, request, NOW_MS).allowed for grants, request in questions]
+        between = clock()
+        others = [self._rival(question) for question in questions]
+        self.theirs.append((clock() - between) / len(questions) * 1e6)
+        self.ours.append((between - began) / len(questions) * 1e6)
+        if answers != others:
+            raise AssertionError(f"decide and its rival differ about {len(questions)} questions")
+
+    def figure(self, name: str, bar: float) -> Figure:
+        """How many times as long the rival takes; baseline: its microseconds."""
+        ratio = statistics.median(theirs / ours for theirs, ours in zip(self.theirs, self.ours, strict=True))
+        theirs = statistics.median(self.theirs)
+        return Figure.compared(name, statistics.median(self.ours), "us a decision", theirs, ratio, bar)
 
 
-class Bench:
-    """Rules, clients and questions of one size; the questions are asked in rounds, each of them once."""
-
-    def __init__(self, size: int, used: int) -> None:
-        chance = random.Random(size)
-        self.label = f"{size}" if used == size else f"{size}, {used} used"
-        self.rules = rules(size)
-        self.program = Program("employee", self.rules, version=1)
-        blocks = chance.sample(range(size // 10), used // 10)
-        endless = cases(clients(self.program, chance), blocks, chance)
-        self.warm_up = list(islice(endless, WARM_UP))
-        self.questions = list(islice(endless, REQUESTS))
-        chance.shuffle(self.questions)
-
-    def round(self, number: int) -> list[int]:
-        return times(self.questions[number::ROUNDS])
-
-    def against_linear(self) -> float:
-        """Return how many times as long a linear matcher takes for the same answers."""
-        ranked = sorted(self.rules, key=lambda each: (-each.priority, each.effect is Effect.ALLOW))
-        sample = self.questions[:LINEAR]
-        begun = time.perf_counter()
-        answers = [decide(grants, request, NOW_MS).allowed for grants, request in sample]
-        quick = time.perf_counter() - begun
-        begun = time.perf_counter()
-        if answers != [linear(ranked, grants, request) for grants, request in sample]:
-            raise AssertionError("the linear matcher and decide differ")
-        return (time.perf_counter() - begun) / quick
-
-    def denied(self) -> float:
-        return statistics.mean(not decide(*question, NOW_MS).allowed for question in self.questions)
-
-
-def main() -> None:
-    """Measure all sizes, their rounds in turn so that whatever else the machine does hits all alike."""
+def figures(size: Size = FULL) -> Iterator[Figure]:
+    """Measure all sizes and rivals."""
     clock = time.perf_counter_ns
-    tell("decide.clock", statistics.median(-(clock() - clock()) for _ in range(10_000)), "ns")
-    benches = [*(Bench(size, size) for size in SIZES), Bench(SIZES[-1], USED)]
+    cost = statistics.median(-(clock() - clock()) for _ in range(10_000))
+    yield Figure("decide.clock", cost, "ns")
+    benches = [Bench(count, count, size) for count in size.rules]
+    few, usual, many = benches
+    some = Bench(size.rules[-1], min(size.used, size.rules[-1]), size)
+    order = ranked(usual.rules)
+    linearly = Duel(lambda case: linear(order, *case))
+    casbin = PyCasbin(order, usual.clients[0])
+    pycasbin = Duel(lambda case: casbin.allows(case[1]))
     gc.collect()
     gc.freeze()
-    for bench in benches:
-        times(bench.warm_up)
-    rounds = [[bench.round(number) for bench in benches] for number in range(ROUNDS)]
-    for at, bench in enumerate(benches):
-        taken = sorted(chain.from_iterable(each[at] for each in rounds))
-        quietest = min(statistics.median(each[at]) for each in rounds)
-        tell(f"decide.p50[{bench.label}]", statistics.median(taken) / 1_000, "us")
-        tell(f"decide.p50.quietest_round[{bench.label}]", quietest / 1_000, "us")
-        tell(f"decide.p99[{bench.label}]", taken[len(taken) * 99 // 100] / 1_000, "us")
-        tell(f"decide.denied[{bench.label}]", bench.denied(), "of all")
-    for at, name in ((3, "decide.flatness"), (2, "decide.flatness.scattered")):
-        ratios = [statistics.median(each[at]) / statistics.median(each[0]) for each in rounds]
-        tell(name, statistics.median(ratios), f"p50 at {benches[at].label} / p50 at {benches[0].label} rules")
-    tell(f"decide.vs_linear[{benches[1].label}]", benches[1].against_linear(), "times")
+    try:
+        for bench in (*benches, some):
+            times(bench.warm_up)
+        for number in range(size.rounds):
+            for bench in (*benches, some):
+                bench.round(number, size.rounds)
+            at = number * size.rivals
+            linearly.round(usual.questions[at : at + size.rivals])
+            pycasbin.round(usual.own)
+    finally:
+        gc.unfreeze()
+    for count, bench in zip(size.rules, benches, strict=True):
+        p50 = statistics.median(bench.medians())
+        if bench is usual:
+            yield Figure.at_most(f"decide.p50[{count}]", p50, "us", 2.0)
+        else:
+            yield Figure(f"decide.p50[{count}]", p50, "us")
+        yield Figure(f"decide.p99[{count}]", bench.p99(), "us")
+        yield Figure(f"decide.quietest_round[{count}]", min(bench.medians()), "us, p50")
+        yield Figure(f"decide.denied[{count}]", bench.denied(), "of all")
+    yield _flatness("decide.flatness", many, few)
+    yield _flatness(f"decide.flatness[{size.used} used]", some, few)
+    yield linearly.figure("decide.vs_linear", 20)
+    yield pycasbin.figure("decide.vs_pycasbin", 100)
 
 
-if __name__ == "__main__":
-    main()
+def _flatness(name: str, large: Bench, small: Bench) -> Figure:
+    """The p50 of many rules beside that of few; baseline: the few."""
+    ratio = statistics.median(many / few for many, few in zip(large.medians(), small.medians(), strict=True))
+    p50, baseline = statistics.median(large.medians()), statistics.median(small.medians())
+    return Figure(name, p50, "us, p50", baseline, ratio, 2.0, ratio <= 2.0)

@@ -1,0 +1,97 @@
+"""Each benchmark at toy size, so that none of them rots; its figures mean nothing there."""
+
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks import __main__, authn, authz, decision, generator, servers, storm
+from tests.benchmarks.figures import Figure
+from tests.postgres import find_binaries
+
+KEYS = ["name", "value", "unit", "baseline", "ratio", "bar", "ok"]
+
+
+def told(figures: Iterable[Figure]) -> dict[str, Figure]:
+    """The figures by name; each must be a whole line, and judged if and only if it has a bar."""
+    by_name: dict[str, Figure] = {}
+    for figure in figures:
+        line = json.loads(figure.line())
+        assert list(line) == KEYS
+        assert (line["bar"] is None) == (line["ok"] is None)
+        assert figure.name not in by_name
+        by_name[figure.name] = figure
+    return by_name
+
+
+@pytest.fixture
+def one_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without PostgreSQL, where a benchmark has to say so."""
+    monkeypatch.setattr(servers, "find_binaries", lambda: None)
+
+
+@pytest.mark.usefixtures("one_database")
+def test_authz_tells_the_rates_beside_the_constant_and_that_postgresql_is_missing() -> None:
+    figures = told(authz.figures(authz.Size(people=100, groups=10, bodies=300, rounds=1)))
+    assert {
+        *("authz.rate_allow[sqlite]", "authz.p99_allow[sqlite]", "authz.rate_mixed[sqlite]"),
+        *("authz.p99_mixed[sqlite]", "authz.reads[sqlite]", "authz.busy[sqlite, allow]"),
+    } <= set(figures)
+    assert figures["authz.rate_allow[sqlite]"].bar == 0.70
+    assert figures["authz.rate_mixed[sqlite]"].bar == 0.50
+    assert 0.2 < figures["authz.denied[sqlite]"].value < 0.4
+    assert "apt-get install" in figures["authz.unmeasured[postgresql]"].unit
+
+
+@pytest.mark.usefixtures("one_database")
+def test_authn_tells_its_rate_beside_the_constant_with_our_own_generator_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    figures = told(authn.figures(authn.Size(people=100, rounds=1)))
+    rate = figures["authn.rate[sqlite]"]
+    assert rate.bar == 0.5
+    assert rate.baseline is not None
+    assert rate.ratio == pytest.approx(rate.value / rate.baseline)
+
+
+@pytest.mark.postgres
+def test_a_storm_lets_everybody_in_on_postgresql_where_it_is_installed() -> None:
+    figures = told(storm.figures(storm.Size(people=200)))
+    kind = "sqlite" if find_binaries() is None else "postgresql"
+    assert figures[f"storm.timeouts[{kind}]"].ok
+    assert {f"storm.p99[{kind}]", f"storm.seconds[{kind}]"} <= set(figures)
+
+
+def test_decision_tells_each_size_and_the_answers_of_its_rivals_agree() -> None:
+    size = decision.Size((10, 100, 500), used=100, clients=10, groups=20, questions=540, rounds=3, rivals=20)
+    figures = told(decision.figures(size))
+    assert {f"decide.{share}[{count}]" for share in ("p50", "p99") for count in size.rules} <= set(figures)
+    assert figures["decide.flatness"].bar == 2.0
+    assert figures["decide.vs_linear"].bar == 20
+    assert figures["decide.vs_pycasbin"].bar == 100
+    assert figures["decide.denied[100]"].value == pytest.approx(1 / 3, abs=0.01)
+
+
+def test_a_rival_that_answers_otherwise_is_noticed() -> None:
+    size = decision.Size((10, 10, 10), used=10, clients=2, groups=5, questions=90, rounds=1, rivals=12)
+    duel = decision.Duel(lambda case: True)
+    with pytest.raises(AssertionError, match="differ"):
+        duel.round(decision.Bench(10, 10, size).questions[:12])
+
+
+def test_every_benchmark_of_the_issue_has_its_name_and_another_is_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert list(__main__.BENCHMARKS) == ["decision", "authz", "authn", "storm"]
+    assert __main__.main(["speed"]) == 2
+    assert "choose from decision, authz, authn, storm" in capsys.readouterr().err
+
+
+async def test_a_generator_that_fails_is_an_error_and_no_figure(tmp_path: Path) -> None:
+    nothing = tmp_path / "requests"
+    nothing.write_bytes(b"")
+    with pytest.raises(RuntimeError, match="ended with"):
+        await generator.askers(1, [nothing])

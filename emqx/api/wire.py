@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -85,6 +86,8 @@ class Wire:
     def __init__(self, settings: ApiSettings) -> None:
         key, secret = settings.credentials()
         self._settings = settings
+        # Not httpx's own queue: that one looks through all who wait whenever one of them goes on.
+        self._free = asyncio.Semaphore(settings.connections)
         self._root = settings.url.rstrip("/") + "/api/v5"
         self._http = httpx.AsyncClient(
             auth=httpx.BasicAuth(key.get_secret_value().encode(), secret.get_secret_value().encode()),
@@ -112,6 +115,21 @@ class Wire:
             Broken: the answer is too large or compressed.
             Unaddressable: path and query are too long; nothing was sent.
         """
+        try:
+            async with asyncio.timeout(self._settings.read_timeout):
+                await self._free.acquire()
+        except TimeoutError as error:
+            raise Busy(
+                request.call,
+                f"all {self._settings.connections} connections to EMQX stayed in use",
+                "raise MCHAT_EMQX_CONNECTIONS, or see why EMQX is slow",
+            ) from error
+        try:
+            return await self._exchange(request)
+        finally:
+            self._free.release()
+
+    async def _exchange(self, request: Request) -> Answer:
         headers = {"accept": request.accept}
         if request.content is not None:
             headers["content-type"] = request.content_type
@@ -127,12 +145,6 @@ class Wire:
             raise Unaddressable(
                 f"{request.method}: path and query are longer than a URL may be; send ids "
                 "in a body, or fewer of them"
-            ) from error
-        except httpx.PoolTimeout as error:
-            raise Busy(
-                request.call,
-                f"all {self._settings.connections} connections to EMQX stayed in use",
-                "raise MCHAT_EMQX_CONNECTIONS, or see why EMQX is slow",
             ) from error
         except httpx.ConnectTimeout as error:
             raise Unreachable(

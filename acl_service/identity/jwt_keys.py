@@ -176,8 +176,7 @@ def _of_jwk(raw: msgspec.Raw) -> VerifyingKey | None:
         RecursionError,
     ):
         return None
-    key = _verifying(material, said.kid)
-    return key if key is not None and said.alg in (None, key.algorithm) else None
+    return _verifying(material, said.kid)
 
 
 def _verifying(key: Any, kid: str | None) -> VerifyingKey | None:

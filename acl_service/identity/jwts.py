@@ -135,7 +135,7 @@ class Jwts:
             header = jwt.get_unverified_header(token)
         except jwt.PyJWTError:
             return _MALFORMED
-        if "crit" in header or "b64" in header:
+        if "crit" in header:
             return _CRITICAL
         algorithm = header.get("alg")
         if not isinstance(algorithm, str) or algorithm not in self._rules.algorithms:

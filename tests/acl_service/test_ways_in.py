@@ -184,6 +184,18 @@ def test_secrets_are_not_shown() -> None:
     assert "hunter2" not in repr(UntouchedSettings(jwt_secret=KEY))
 
 
+async def test_a_jwt_may_be_longer_than_other_secrets() -> None:
+    long = unaddressed(filler="x" * 1500)
+    async with ways(jwt_secret=SECRET.decode()) as opened:
+        for door, accepted in ((opened.broker, True), (opened.admin, False)):
+            assert isinstance(door.claim("alice", long, "10.0.0.1"), Claim) == accepted
+            assert isinstance(door.claim("alice", "x" * 1024, "10.0.0.1"), Claim)
+            for secret in ("x" * 1025, "mct_" + "x" * 1021):
+                refusal = door.claim("alice", secret, "10.0.0.1")
+                assert isinstance(refusal, Refusal)
+                assert "more than 1024" in refusal.reason
+
+
 async def test_the_admin_api_takes_neither() -> None:
     async with ways(jwt_secret=SECRET.decode(), certificate_zones="tls") as opened:
         assert isinstance(opened.broker.claim("", unaddressed(), "10.0.0.1"), Claim)

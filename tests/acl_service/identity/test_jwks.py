@@ -316,6 +316,9 @@ async def test_only_a_whole_answer_is_read() -> None:
         server.page = answer(b"", "302 Found", "location: /other")
         with pytest.raises(FetchFailed, match="302"):
             await endpoint.read()
+        server.page = BAD["packed"]
+        with pytest.raises(FetchFailed, match="packed"):
+            await endpoint.read()
         assert "accept-encoding: identity" in server.requests[0].lower()
         await endpoint.close()
 

@@ -100,6 +100,7 @@ UNUSABLE: dict[str, Any] = {
     "for another operation": jwk(key_ops=["sign"]),
     "for no operation": jwk(key_ops=[]),
     "for another algorithm": jwk("RS256", alg="PS256"),
+    "for the algorithm of another type": jwk("RS256", alg="ES256"),
     "for HS256": jwk("RS256", alg="HS256"),
     "for none": jwk("RS256", alg="none"),
     "of a lying type": {**jwk("RS256"), "kty": "EC"},

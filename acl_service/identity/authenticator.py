@@ -206,7 +206,11 @@ class Authenticator:
         if hashes not in verified:
             try:
                 verified[hashes] = await self._pool.first_match(
-                    proof.text, hashes, peer=claim.peer, done=partial(self._checked, claim, proof)
+                    proof.text,
+                    hashes,
+                    peer=claim.peer,
+                    known=self._lockout.known(claim.employee_id, claim.peer),
+                    done=partial(self._checked, claim, proof),
                 )
             except Overloaded as error:
                 return Refusal("overloaded", str(error))

@@ -24,7 +24,7 @@ class LockoutLimits:
         peer: failures of one peer over all names until it is locked.
         window_s: a failure this old is forgotten (seconds).
         locked_s: how long a lock lasts, from the failure that reached the limit (seconds).
-        remembered: pairs and peers kept at most, each.
+        remembered: pairs, peers and places of those who came in kept at most, each.
     """
 
     pair: int = 5
@@ -54,6 +54,7 @@ class Lockout:
         self._trusted = frozenset(trusted_peers)
         self._pairs = _Failures(limits.pair, limits)
         self._peers = _Failures(limits.peer, limits)
+        self._places: OrderedDict[tuple[str, str], None] = OrderedDict()
         # Guesses are told apart by a digest under a key of this process: no secret is kept.
         self._key = token_bytes(32)
 
@@ -72,7 +73,16 @@ class Lockout:
 
     def succeeded(self, employee_id: str, peer: str) -> None:
         """Forget this pair's failures; the peer's stay, or one good account would hide a guesser."""
-        self._pairs.forget((employee_id, _network(peer)))
+        place = (employee_id, _network(peer))
+        self._pairs.forget(place)
+        self._places[place] = None
+        self._places.move_to_end(place)
+        if len(self._places) > self._limits.remembered:
+            self._places.popitem(last=False)
+
+    def known(self, employee_id: str, peer: str) -> bool:
+        """Whether this person has come in from this peer before, as far as it is remembered."""
+        return (employee_id, _network(peer)) in self._places
 
 
 class _Failures:

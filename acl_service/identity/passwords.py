@@ -17,6 +17,38 @@ from directory.secret import decoy_hash, verify_password
 log = structlog.get_logger(__name__)
 
 
+class _Lane:
+    """Threads that hash, and how much they have before them.
+
+    Args:
+        threads: hashes computed at the same time.
+        waiting: checks under way or queued at most.
+        wait_s: how long a check may wait for its turn (seconds).
+    """
+
+    def __init__(self, threads: int, waiting: int, wait_s: float) -> None:
+        self.executor = ThreadPoolExecutor(threads, thread_name_prefix="password")
+        self.pending = 0
+        self._threads = threads
+        self._limit = waiting
+        self._wait = wait_s
+        self._hash_s = 0.0
+
+    @property
+    def busy(self) -> bool:
+        """Whether a check has to wait for its turn."""
+        return self.pending >= self._threads
+
+    @property
+    def full(self) -> bool:
+        """Whether one more check is too many, or would wait too long."""
+        return self.pending >= self._limit or self.pending * self._hash_s / self._threads > self._wait
+
+    def took(self, seconds: float) -> None:
+        """Learn from one check how long they take."""
+        self._hash_s = seconds if not self._hash_s else 0.8 * self._hash_s + 0.2 * seconds
+
+
 class PasswordPool:
     """Checks passwords against stored hashes, a bounded number at a time.
 
@@ -24,6 +56,9 @@ class PasswordPool:
     the number of cores to spend. What could not be answered in time is refused at once, and so is what one
     peer sends beyond its share: one guesser must not stand in everybody's way. What nobody waits for any
     more is not begun.
+
+    Guessers from many places could still fill it. So one thread more is kept for who has come in from that
+    place before, which no guesser has: their check goes there whenever it would have to wait.
 
     Args:
         threads: hashes computed at the same time.
@@ -42,20 +77,16 @@ class PasswordPool:
         peer_share: int = 4,
         trusted_peers: Collection[str] = (),
     ) -> None:
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="password")
-        self._threads = threads
-        self._limit = waiting
-        self._wait = wait_s
+        self._open = _Lane(threads, waiting, wait_s)
+        self._kept = _Lane(1, waiting, wait_s)
         self._share = peer_share
         self._trusted = frozenset(trusted_peers)
-        self._peers: Counter[str] = Counter()
-        self._pending = 0
-        self._hash_s = 0.0
+        self._peers: Counter[tuple[str, bool]] = Counter()
 
     @property
     def pending(self) -> int:
         """Checks under way or queued now."""
-        return self._pending
+        return self._open.pending + self._kept.pending
 
     async def first_match(
         self,
@@ -63,6 +94,7 @@ class PasswordPool:
         hashes: Sequence[str],
         *,
         peer: str = "",
+        known: bool = False,
         done: Callable[[int | None], None] = lambda matched: None,
     ) -> int | None:
         """The index of the first hash that the password fits, or None.
@@ -74,22 +106,25 @@ class PasswordPool:
             password: as it was sent.
             hashes: what is stored for the person.
             peer: the address that it came from.
+            known: whether the person has come in from there by a password before.
             done: told the outcome on the event loop, even if the caller has given up meanwhile: a guess counts
                 although the guesser did not wait for it.
 
         Raises:
             Overloaded: the pool is full, would answer too late, or the peer has its share in it.
         """
-        if self._pending >= self._limit or self._pending * self._hash_s / self._threads > self._wait:
-            raise Overloaded(f"{self._pending} passwords are being checked: the pool is full")
-        if peer not in self._trusted and self._peers[peer] >= self._share:
+        lane = self._kept if known and self._open.busy else self._open
+        if lane.full:
+            raise Overloaded(f"{lane.pending} passwords are being checked: the pool is full")
+        place = (peer, known)
+        if peer not in self._trusted and self._peers[place] >= self._share:
             raise Overloaded(f"{self._share} passwords of this peer are being checked already")
-        self._pending += 1
-        self._peers[peer] += 1
-        work = self._executor.submit(_first_match, password, tuple(hashes))
+        lane.pending += 1
+        self._peers[place] += 1
+        work = lane.executor.submit(_first_match, password, tuple(hashes))
         loop = asyncio.get_running_loop()
         answer = asyncio.wrap_future(work, loop=loop)
-        answer.add_done_callback(lambda ended: self._end(ended, peer, done))
+        answer.add_done_callback(lambda ended: self._end(ended, lane, place, done))
         try:
             matched, _ = await asyncio.shield(answer)
         except asyncio.CancelledError:
@@ -98,21 +133,26 @@ class PasswordPool:
         return matched
 
     def _end(
-        self, ended: asyncio.Future[tuple[int | None, float]], peer: str, done: Callable[[int | None], None]
+        self,
+        ended: asyncio.Future[tuple[int | None, float]],
+        lane: _Lane,
+        place: tuple[str, bool],
+        done: Callable[[int | None], None],
     ) -> None:
-        self._pending -= 1
-        self._peers[peer] -= 1
-        if not self._peers[peer]:
-            del self._peers[peer]
+        lane.pending -= 1
+        self._peers[place] -= 1
+        if not self._peers[place]:
+            del self._peers[place]
         if ended.cancelled() or ended.exception() is not None:
             return
         matched, took = ended.result()
-        self._hash_s = took if not self._hash_s else 0.8 * self._hash_s + 0.2 * took
+        lane.took(took)
         done(matched)
 
     def close(self) -> None:
         """Drop what is queued and let running hashes end."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        for lane in (self._open, self._kept):
+            lane.executor.shutdown(wait=False, cancel_futures=True)
 
 
 def _first_match(password: str, hashes: tuple[str, ...]) -> tuple[int | None, float]:

@@ -94,3 +94,29 @@ def test_the_addresses_of_one_ipv6_subscriber_are_one_peer() -> None:
     assert lockout.locked("anybody", "2001:db8:0:1:ffff::1", 0)
     assert not lockout.locked("anybody", "2001:db8:0:2::1", 0)
     assert not lockout.locked("anybody", "::not an address", 0)
+
+
+def test_a_place_is_known_once_somebody_has_come_in_from_it() -> None:
+    lockout = Lockout(LIMITS)
+    lockout.failed("alice", "10.0.0.1", next(GUESSES), 0)
+    assert not lockout.known("alice", "10.0.0.1")
+    lockout.succeeded("alice", "10.0.0.1")
+    lockout.succeeded("bob", "2001:db8:0:1::1")
+    assert lockout.known("alice", "10.0.0.1")
+    assert lockout.known("bob", "2001:db8:0:1::2"), "one subscriber"
+    assert not lockout.known("alice", "10.0.0.2")
+    assert not lockout.known("bob", "10.0.0.1")
+    lockout.failed("alice", "10.0.0.1", next(GUESSES), 0)
+    assert lockout.known("alice", "10.0.0.1"), "a wrong password makes nobody a stranger"
+
+
+def test_known_places_are_bounded_and_the_oldest_go() -> None:
+    lockout = Lockout(LIMITS)
+    lockout.succeeded("alice", "10.0.0.1")
+    for number in range(LIMITS.remembered - 1):
+        lockout.succeeded("bob", f"10.0.1.{number}")
+    lockout.succeeded("alice", "10.0.0.1")
+    lockout.succeeded("bob", "10.0.2.1")
+    assert lockout.known("alice", "10.0.0.1"), "used a moment ago"
+    assert not lockout.known("bob", "10.0.1.0")
+    assert len(lockout._places) == LIMITS.remembered

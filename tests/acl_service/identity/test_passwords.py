@@ -125,3 +125,33 @@ async def test_hashing_does_not_hold_up_the_event_loop() -> None:
         turns += 1
     assert turns > 10
     pool.close()
+
+
+async def test_a_place_that_is_known_does_not_wait_behind_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = threading.Event()
+    monkeypatch.setattr(passwords, "verify_password", lambda password, _: password == "right" or gate.wait(5))
+    pool = PasswordPool(1, 2)
+    strangers = [asyncio.create_task(pool.first_match("guess", ["x"], peer=str(n))) for n in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await pool.first_match("right", ["x"], peer="victim")
+    assert await pool.first_match("right", ["x"], peer="victim", known=True) == 0
+    gate.set()
+    await asyncio.gather(*strangers)
+    assert pool.pending == 0
+    pool.close()
+
+
+async def test_who_is_known_has_a_share_too_beside_that_of_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = threading.Event()
+    monkeypatch.setattr(passwords, "verify_password", lambda *_: gate.wait(5))
+    pool = PasswordPool(1, 8, peer_share=2)
+    held = [asyncio.create_task(pool.first_match("a", ["x"], peer="here")) for _ in range(2)]
+    held += [asyncio.create_task(pool.first_match("a", ["x"], peer="here", known=True)) for _ in range(2)]
+    await asyncio.sleep(0)
+    for known in (False, True):
+        with pytest.raises(Overloaded, match="this peer"):
+            await pool.first_match("a", ["x"], peer="here", known=known)
+    gate.set()
+    assert await asyncio.gather(*held) == [0] * 4
+    pool.close()

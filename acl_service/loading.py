@@ -8,6 +8,9 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from acl_service.errors import Overloaded
 
+CROWD = 8
+"""Names in one round from which on it is taken for a part of a storm."""
+
 
 class Round:
     """The names that the next snapshot looks up together, and the future of all who wait for it."""
@@ -27,18 +30,26 @@ class Round:
 class Loader:
     """Collects names while a snapshot is being read and looks them all up in the next one.
 
-    At most one snapshot is read at a time.
+    At most one snapshot is read at a time. In a storm those who were answered by one come back, each with the next
+    client, within a millisecond or two: they are waited for, because a snapshot costs more than many names in it.
 
     Args:
         fetch: reads one round in one snapshot and stores what it found.
         batch: names in one round at most.
         waiting: names waiting at most; beyond that a caller is refused at once.
+        gather_s: how long neighbours are waited for behind a round of a storm (seconds).
     """
 
     def __init__(
-        self, fetch: Callable[[Round], Awaitable[None]], batch: int = 500, waiting: int = 50_000
+        self,
+        fetch: Callable[[Round], Awaitable[None]],
+        batch: int = 500,
+        waiting: int = 50_000,
+        gather_s: float = 0.002,
     ) -> None:
         self._fetch = fetch
+        self._gather = gather_s
+        self._crowded = False
         self._batch = batch
         self._rounds_limit = max(1, waiting // batch)
         self._rounds: deque[Round] = deque()
@@ -69,7 +80,10 @@ class Loader:
     async def _run(self) -> None:
         try:
             while self._rounds:
+                if self._crowded and len(self._rounds[0]) < self._batch:
+                    await asyncio.sleep(self._gather)
                 current = self._rounds.popleft()
+                self._crowded = len(current) >= CROWD
                 self.rounds += 1
                 try:
                     await self._fetch(current)

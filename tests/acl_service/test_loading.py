@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from acl_service.errors import Overloaded
-from acl_service.loading import Loader, Round
+from acl_service.loading import CROWD, Loader, Round
 from directory.errors import Unavailable
 
 
@@ -35,6 +35,25 @@ async def test_names_that_come_during_a_read_share_the_next_one() -> None:
     await asyncio.gather(first, *others)
     assert [sorted(one.people) for one in reads.rounds] == [["a"], ["b", "c", "d"]]
     assert sorted(reads.rounds[1].clients) == ["b_pc", "c_pc", "d_pc"]
+
+
+@pytest.mark.parametrize("crowd", [CROWD, CROWD - 1])
+async def test_behind_a_round_of_a_storm_those_who_come_back_one_by_one_are_waited_for(crowd: int) -> None:
+    reads = Reads()
+    reads.gate.set()
+    loader = Loader(reads, gather_s=0.2)
+
+    async def twice(number: int) -> None:
+        await loader.load([f"first {number}"])
+        for _ in range(number):
+            await asyncio.sleep(0)
+        await loader.load([f"second {number}"])
+
+    await asyncio.gather(*(twice(number) for number in range(crowd)))
+    sizes = [len(one) for one in reads.rounds]
+    assert sizes[0] == crowd
+    assert (len(sizes) == 2) == (crowd == CROWD), sizes
+    assert sum(sizes) == 2 * crowd
 
 
 async def test_a_batch_is_bounded_and_so_is_what_waits() -> None:

@@ -29,6 +29,7 @@ class Connect(Attempt):
     level: int = 4
     protocol: str = "MQTT"
     flags: int = 0
+    listener: str = "plain"
 
     def packet(self) -> bytes:
         """What is sent."""
@@ -45,7 +46,7 @@ class Connect(Attempt):
 
     async def made(self, stage: Stage) -> str:
         """See Attempt."""
-        async with opened(stage) as client:
+        async with opened(stage, self.listener) as client:
             return outcome(await client.ask(self.packet()))
 
 
@@ -76,10 +77,11 @@ class Subscribe(Attempt):
     filters: tuple[str, ...] = ("mchat/inbox/amy",)
     username: str = "amy"
     qos: int = 1
+    listener: str = "plain"
 
     async def made(self, stage: Stage) -> str:
         """See Attempt."""
-        async with connected(stage, f"{self.username}_sub", self.username) as client:
+        async with connected(stage, f"{self.username}_sub", self.username, self.listener) as client:
             return outcome(await client.ask(raw.subscribe(*self.filters, qos=self.qos)))
 
 
@@ -191,9 +193,9 @@ def outcome(answer: bytes) -> str:
 
 
 @asynccontextmanager
-async def opened(stage: Stage) -> AsyncIterator[RawClient]:
+async def opened(stage: Stage, listener: str = "plain") -> AsyncIterator[RawClient]:
     """A connection that has sent nothing yet."""
-    client = await stage.clients.make()
+    client = await stage.listeners[listener].make()
     try:
         yield client
     finally:
@@ -201,9 +203,11 @@ async def opened(stage: Stage) -> AsyncIterator[RawClient]:
 
 
 @asynccontextmanager
-async def connected(stage: Stage, client_id: str, person: str) -> AsyncIterator[RawClient]:
+async def connected(
+    stage: Stage, client_id: str, person: str, listener: str = "plain"
+) -> AsyncIterator[RawClient]:
     """A connected client of a person; its session ends with it."""
-    async with opened(stage) as client:
+    async with opened(stage, listener) as client:
         answer = await client.ask(raw.connect(client_id, username=person, password=token_of(person)))
         assert outcome(answer) == ALLOWED
         yield client

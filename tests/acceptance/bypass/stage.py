@@ -1,7 +1,7 @@
 """What all rows share: two deployments on one database, the laptop broker before one of them, and who watches."""
 
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +9,7 @@ from pathlib import Path
 from directory.database import Database
 from emqx.laptop.server import LaptopBroker
 from tests.acceptance.bypass import issuer
-from tests.acceptance.bypass.company import founded, token_of
+from tests.acceptance.bypass.company import CHAT_ZONE, founded, token_of
 from tests.acceptance.bypass.watcher import Watcher
 from tests.acl_service.serving import HOOK_SECRET, Served, serving
 from tests.emqx import raw
@@ -30,7 +30,8 @@ class Stage:
         plain: without a service id; asked by the broker.
         named: with one.
         broker: the laptop broker.
-        clients: makes raw clients of it.
+        listeners: make raw clients of it: `plain`; `chat`, of the zone behind a mountpoint; `stray`, with a
+            mountpoint that the policy does not state.
         watchers: subscribed to whatever a stranger's message must not reach, and to what it may.
         fence: publishes what every watcher gets.
     """
@@ -39,7 +40,7 @@ class Stage:
     plain: Served
     named: Served
     broker: LaptopBroker
-    clients: RawClients
+    listeners: Mapping[str, RawClients]
     watchers: list[Watcher]
     fence: RawClient
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
@@ -91,10 +92,19 @@ async def staged(database: Database, folder: Path) -> AsyncIterator[Stage]:
             hook_secret=HOOK_SECRET,
             authn_timeout=30,
             authz_timeout=30,
+            listeners=(
+                {"bind": "127.0.0.1:0", "zone": CHAT_ZONE, "mountpoint": "u/${username}/"},
+                {"bind": "127.0.0.1:0", "mountpoint": "u/ben/"},
+            ),
         )
         broker = await stack.enter_async_context(LaptopBroker(settings))
-        clients = RawClients(broker.tcp_port)
-        stack.push_async_callback(clients.stop)
+        ports = (broker.ports[0], *broker.ports[2:])
+        listeners = {
+            name: RawClients(port) for name, port in zip(("plain", "chat", "stray"), ports, strict=True)
+        }
+        for made in listeners.values():
+            stack.push_async_callback(made.stop)
+        clients = listeners["plain"]
         watchers = [
             await Watcher.of(
                 clients,
@@ -110,4 +120,4 @@ async def staged(database: Database, folder: Path) -> AsyncIterator[Stage]:
         for watcher in watchers:
             stack.push_async_callback(watcher.stop)
         fence = await clients.connected("ben_fence", username="ben", password=token_of("ben"))
-        yield Stage(database, plain, named, broker, clients, watchers, fence)
+        yield Stage(database, plain, named, broker, listeners, watchers, fence)

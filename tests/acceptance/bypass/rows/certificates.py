@@ -5,6 +5,8 @@ from dataclasses import replace
 
 from tests.acceptance.bypass.changes import After
 from tests.acceptance.bypass.company import CERTIFICATE, CHAT_ZONE, token_of
+from tests.acceptance.bypass.connections import Connect, Subscribe
+from tests.acceptance.bypass.issuer import signed
 from tests.acceptance.bypass.questions import Ask, LogIn
 from tests.acceptance.bypass.row import Row, row, rows
 from tests.acceptance.bypass.stage import CERTIFICATE_ZONE
@@ -20,6 +22,7 @@ _PINNED = LogIn(
     cert_common_name="pat",
     cert_pem=b64encode(CERTIFICATE).decode(),
 )
+_CHAT_FILTER = ("chat/receive",)
 _CHAT = Ask("chat/receive", zone=CHAT_ZONE, mountpoint="u/amy/")
 
 CERTIFICATES: list[Row] = [
@@ -127,6 +130,33 @@ ZONES: list[Row] = [
         LogIn(service="named", zone=CHAT_ZONE),
         username="amy@mchat",
     ),
+    row(Way.ZONE, "no user name, beside a JWT", LogIn(secret=signed(), zone=CHAT_ZONE), username=""),
+    row(
+        Way.ZONE,
+        "the zone's topics over another listener",
+        Subscribe(_CHAT_FILTER, listener="chat"),
+        listener="plain",
+    ),
+    row(
+        Way.ZONE,
+        "the zone's topics behind another mountpoint",
+        Subscribe(_CHAT_FILTER, listener="chat"),
+        listener="stray",
+    ),
+    row(Way.ZONE, "a group behind a mountpoint", Subscribe(("mchat/group/team",)), listener="stray"),
+    row(
+        Way.ZONE,
+        "another's topics of the zone",
+        Subscribe(_CHAT_FILTER, listener="chat"),
+        filters=("u/ben/chat/receive",),
+    ),
+    row(
+        Way.ZONE,
+        "up and out of the mountpoint",
+        Subscribe(_CHAT_FILTER, listener="chat"),
+        filters=("../ben/chat/receive",),
+    ),
+    row(Way.ZONE, "no user name, over MQTT", Connect(password=signed(), listener="chat"), username=""),
 ]
 
 ROWS: list[Row] = CERTIFICATES + ZONES

@@ -71,7 +71,10 @@ def test_certificates_that_are_none(certificates: Certificates, tmp_path: Path) 
         ({"ca_file": tmp_path / "none"}, "MCHAT_EMQX_CA_FILE=.*No such file"),
         ({"ca_file": tmp_path / "text"}, "MCHAT_EMQX_CA_FILE=.*give a PEM file of authorities"),
         ({"client_certificate_file": tmp_path / "none"}, "CLIENT_CERTIFICATE_FILE=.*No such file"),
-        ({"client_certificate_file": certificate, "client_key_file": locked[1]}, "the key not encrypted"),
+        (
+            {"client_certificate_file": certificate, "client_key_file": locked[1]},
+            ": the key is encrypted; give PEM files",
+        ),
         ({"client_certificate_file": locked[0], "client_key_file": key}, "PEM files of one pair"),
     ):
         with pytest.raises(ApiSettingsError, match=words):

@@ -18,6 +18,7 @@ import pytest
 import respx
 from pydantic import SecretStr
 
+from emqx.api.actions import Action
 from emqx.api.broker import BrokerApi
 from emqx.api.errors import ApiError, Broken, Conflict, NotFound, Refused, Rejected, Unsupported
 from emqx.api.objects import ConfiguredObject
@@ -293,3 +294,13 @@ def test_a_read_only_key_is_what_emqx_refuses(replayed: list[Replayed]) -> None:
             assert {name for name in named[1].split(",") if name} <= read.READ_ONLY, line.where
             seen.add(type(read).__name__)
     assert {"Authenticator", "Connector", "Action", "EngineRule"} <= seen
+
+
+def test_an_action_is_written_back_with_what_emqx_took_and_nothing_more(replayed: list[Replayed]) -> None:
+    """No PUT of an action as read was recorded as taken, so each key must be one that EMQX took in a body of ours."""
+    actions = [one for one in replayed if isinstance(one.result, Action)]
+    taken = {name for one in actions if one.line.method == "PUT" for name in one.line.body}
+    assert taken == {"enable", "connector", "parameters", "resource_opts"}
+    for one in actions:
+        assert isinstance(one.result, Action)
+        assert one.result.writable().keys() == taken | {"description"}, one.line.where

@@ -67,6 +67,12 @@ def test_credentials_do_not_belong_into_the_url() -> None:
     assert "hidden-word" not in str(raised.value)
 
 
+def test_a_secret_of_a_wrong_type_is_not_shown() -> None:
+    with pytest.raises(ValidationError, match="api_secret") as raised:
+        api_settings(api_secret=["hidden-word"])
+    assert "hidden-word" not in str(raised.value)
+
+
 def test_credentials_from_files(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("k1\n", encoding="utf-8")
     (tmp_path / "secret").write_text(" s3cret \n", encoding="utf-8")

@@ -159,7 +159,7 @@ async def test_memory_clients_bounds_the_client_ids_in_memory(
 async def test_password_waiting_bounds_the_passwords_under_way(database: Database, password: str) -> None:
     async with serving(database, password_threads=1, password_waiting=4) as served:
         pool, gate = served.service.ways_in.pool, threading.Event()
-        pool._executor.submit(gate.wait)
+        pool._open.executor.submit(gate.wait)
         try:
             waiting = [asyncio.create_task(log_in(served, password, peer=f"10.2.0.{n}")) for n in range(4)]
             await until(lambda: pool.pending == 4)
@@ -182,7 +182,7 @@ async def test_password_threads_is_how_many_are_hashed_at_a_time(
 
         try:
             for _ in range(6):
-                served.service.ways_in.pool._executor.submit(hash_)
+                served.service.ways_in.pool._open.executor.submit(hash_)
             await until(lambda: under_way._value == 5)
         finally:
             gate.set()

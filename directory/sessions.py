@@ -1,7 +1,7 @@
 """What hooks know of sessions: hints, written behind in batches (decision 8: the broker knows the truth)."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from sqlalchemy import Row, select
@@ -61,6 +61,9 @@ class SessionRow:
     reason: str = ""
 
 
+_ALL: Final = tuple(field.name for field in fields(SessionRow))
+
+
 async def store(connection: AsyncConnection, rows: Collection[SessionRow]) -> None:
     """Store what answered connects know; an older row never replaces a newer one.
 
@@ -79,7 +82,8 @@ async def store(connection: AsyncConnection, rows: Collection[SessionRow]) -> No
     )
     # In one order everywhere, so that two writers never wait for each other.
     ordered = sorted(rows, key=lambda row: row.client_id)
-    await connection.execute(replacing, [asdict(row) for row in ordered])
+    # Not `asdict`, which copies each value and takes ten times as long.
+    await connection.execute(replacing, [{name: getattr(row, name) for name in _ALL} for row in ordered])
 
 
 async def of_clients(connection: AsyncConnection, client_ids: Collection[str]) -> Mapping[str, SessionRow]:

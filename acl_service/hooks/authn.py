@@ -14,7 +14,6 @@ from acl_service.hooks.hook_secrets import HookSecrets
 from acl_service.hooks.tally import Tally
 from acl_service.hooks.wire import (
     DENY,
-    AclEntry,
     AuthnAnswer,
     AuthnQuestion,
     Receive,
@@ -32,10 +31,9 @@ from acl_service.identity.jwts import UNKNOWN_KEY
 from acl_service.identity.names import refuse_client_id
 from acl_service.memory import LOOK_UPS, Memory
 from acl_service.mounting import refuse_user_name
-from acl_service.policy.connect import connect_rules
+from acl_service.policy.connect import ConnectRule, connect_rules
 from acl_service.principals import Client
 from acl_service.sessions import SessionWriter
-from acl_service.standing import refuse
 from acl_service.verdict import CREDENTIAL_ENDED, FOREIGN_CLIENT, Refusal
 from directory.sessions import SessionRow
 
@@ -164,9 +162,8 @@ class Authn:
             raise Overloaded(f"the rows of {question.clientid!r} change faster than they can be judged")
         if isinstance(identified, Refusal):
             return identified
-        refusal = refuse(client)
-        if refusal is not None:
-            return refusal
+        if client.refusal is not None:
+            return client.refusal
         # Not `is`: a look-up of somebody's new client id puts a newer object of the same person beside the bound one.
         if client.person is None or client.person.employee_id != identified.person.employee_id:
             return FOREIGN_CLIENT
@@ -199,12 +196,9 @@ class Authn:
                 updated_at=now_ms,
             )
         )
-        acl: tuple[AclEntry, ...] = ()
+        acl: tuple[ConnectRule, ...] = ()
         if self._connect_rules and client.grants is not None:
-            acl = tuple(
-                AclEntry(rule.permission, rule.action, rule.topic, rule.qos, rule.retain)
-                for rule in connect_rules(client.grants, zone or None, now_ms)
-            )
+            acl = connect_rules(client.grants, zone or None, now_ms)
         return encode_answer(
             AuthnAnswer(
                 result="allow",

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from acl_service.errors import MalformedBody
+from acl_service.policy.connect import ConnectRule
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -56,16 +57,6 @@ class AuthzQuestion(msgspec.Struct, frozen=True):
     zone: str = ""
 
 
-class AclEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One rule of the answer's ``acl`` (contract 1.5)."""
-
-    permission: str
-    action: str
-    topic: str
-    qos: tuple[int, ...] | None = None
-    retain: bool | None = None
-
-
 class AuthnAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     """The allow of contract 1.4.
 
@@ -76,7 +67,7 @@ class AuthnAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     is_superuser: bool | msgspec.UnsetType = msgspec.UNSET
     client_attrs: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
     expire_at: int | msgspec.UnsetType = msgspec.UNSET
-    acl: tuple[AclEntry, ...] | msgspec.UnsetType = msgspec.UNSET
+    acl: tuple[ConnectRule, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 DENY = b'{"result":"deny"}'

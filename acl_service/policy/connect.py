@@ -8,8 +8,9 @@ a zone with a mountpoint, because the broker does not say at a connect which mou
 section 1.2), and each question does.
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from acl_service.policy.denies import MARKS, Own, Search
 from acl_service.policy.grants import Grants
@@ -24,9 +25,10 @@ STEPS: Final = 2_500
 """Work that one connect is worth (`denies.Search`), under a millisecond; what it leaves out is asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectRule:
-    """One rule of the authenticator's answer, in the broker's terms (contract section 1.5).
+class ConnectRule(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One rule of the authenticator's answer, in the broker's terms, encoded as it stands (contract section 1.5).
+
+    A msgspec structure for the reason that `Request` is one: each connect makes some of them.
 
     Attributes:
         permission: `allow`.

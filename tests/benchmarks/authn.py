@@ -15,6 +15,7 @@ from pathlib import Path
 from tests.benchmarks import questions
 from tests.benchmarks.company import Company
 from tests.benchmarks.figures import Figure
+from tests.benchmarks.generator import askers
 from tests.benchmarks.processors import apart
 from tests.benchmarks.servers import (
     Measured,
@@ -72,6 +73,7 @@ async def _measure(
     folder: Path, url: str, processor: int | None, path: Path, size: Size
 ) -> tuple[list[Measured], list[Measured]]:
     async with hooks(folder, url, processor) as (running, asked), constant(folder, processor) as still:
+        await askers(asked.port, [path])
         for target in (still, asked):
             await target.measure(path, size.seconds, 0)
         rounds = [

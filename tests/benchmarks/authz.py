@@ -19,6 +19,7 @@ from tests.acceptance.processes import Hooks
 from tests.benchmarks import questions
 from tests.benchmarks.company import Company
 from tests.benchmarks.figures import Figure
+from tests.benchmarks.generator import askers
 from tests.benchmarks.processors import apart
 from tests.benchmarks.servers import (
     Measured,
@@ -67,6 +68,7 @@ def figures(size: Size = FULL) -> Iterator[Figure]:
         mixed = questions.write(
             folder / "mixed", islice(questions.mixed(company, chance, DENIES), size.bodies)
         )
+        questions.write(folder / "everybody", questions.everybody(company))
         for kind, url in urls.items():
             asyncio.run(company.found(url))
             runs = asyncio.run(_measure(folder, url, processor, allowed, mixed, size))
@@ -111,7 +113,8 @@ async def _measure(
     folder: Path, url: str, processor: int | None, allowed: Path, mixed: Path, size: Size
 ) -> Runs:
     async with hooks(folder, url, processor) as (running, asked), constant(folder, processor) as still:
-        for target, path in ((still, allowed), (asked, allowed), (asked, mixed)):
+        await askers(asked.port, [folder / "everybody"])
+        for target, path in ((still, allowed), (asked, mixed)):
             await target.measure(path, size.seconds, 0)
         rounds: list[tuple[Measured, Measured, Measured]] = []
         reads, yes, no = 0.0, 0, 0

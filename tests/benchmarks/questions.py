@@ -7,10 +7,8 @@ from itertools import count
 from pathlib import Path
 
 from tests.acl_service.serving import BEARER
+from tests.benchmarks.asker import SEPARATOR
 from tests.benchmarks.company import Company
-
-SEPARATOR = b"\0"
-"""Between two requests of a file; no request holds it."""
 
 
 def request(path: str, body: dict[str, str]) -> bytes:
@@ -100,6 +98,12 @@ def denied(company: Company, chance: random.Random) -> Iterator[bytes]:
         else:
             topic = f"mchat/msg/req/{company.client_id(other)}/{chance.randrange(1 << 48):x}"
             yield authz(company, person, "publish", topic, qos)
+
+
+def everybody(company: Company) -> Iterator[bytes]:
+    """One question of each person: afterwards the service knows all of them."""
+    for person in range(company.people):
+        yield authz(company, person, "publish", f"mchat/status/{company.employee_id(person)}", 1)
 
 
 def mixed(company: Company, chance: random.Random, denies: float) -> Iterator[bytes]:

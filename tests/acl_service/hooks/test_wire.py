@@ -2,8 +2,9 @@
 
 import json
 
+import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acl_service.errors import MalformedBody
@@ -75,3 +76,38 @@ def test_only_doubled_keys_are_refused(pairs: list[tuple[str, str]], plain: bool
 def test_what_is_no_json_is_refused_as_it_was(body: bytes) -> None:
     with pytest.raises((MalformedBody, ValueError, RecursionError)):
         decode_authn(body)
+
+
+GOOD = b'{"clientid":"alice_pc","topic":"mchat/inbox/alice","action":"subscribe","qos":"1","x":[1,null,"\\u00e9"]}'
+PIECES = [bytes([byte]) for byte in b"\"\\{}[],: \n\t\0\xff1-e.'/"] + [
+    b"\\u0000",
+    b"\\ud800",
+    b"\xed\xa0\x80",
+    b"\xef\xbb\xbf",
+    b"NaN",
+    b"null",
+    b'"clientid":"bob_pc",',
+]
+PIECE = st.just(b'"clientid":"bob_pc",') | st.sampled_from(PIECES) | st.binary(max_size=2)
+EDITS = st.tuples(st.integers(0, len(GOOD)) | st.sampled_from(BETWEEN), st.sampled_from((0, 0, 1, 3)), PIECE)
+
+
+@settings(max_examples=500)
+@given(st.lists(EDITS, min_size=1, max_size=4))
+def test_what_is_accepted_is_read_alike_by_another_reader(edits: list[tuple[int, int, bytes]]) -> None:
+    """Python's own reader, told to refuse doubled keys; it takes UTF-8 that is broken where nobody looks."""
+    body = GOOD
+    for at, gone, piece in edits:
+        body = body[:at] + piece + body[at + gone :]
+    try:
+        question = decode_authz(body)
+    except (MalformedBody, msgspec.MsgspecError, UnicodeDecodeError):
+        return
+    other = json.loads(body.decode(errors="replace"), object_pairs_hook=_once)
+    for key in ("clientid", "topic", "action", "qos", "retain", "username"):
+        assert getattr(question, key) == other.get(key, "")
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    assert len(dict(pairs)) == len(pairs)
+    return dict(pairs)

@@ -88,6 +88,7 @@ PIECES = [bytes([byte]) for byte in b"\"\\{}[],: \n\t\0\xff1-e.'/"] + [
     b"null",
     b'"clientid":"bob_pc",',
 ]
+BETWEEN = [at + 1 for at, sign in enumerate(GOOD) if sign in b"{,:[]"]
 PIECE = st.just(b'"clientid":"bob_pc",') | st.sampled_from(PIECES) | st.binary(max_size=2)
 EDITS = st.tuples(st.integers(0, len(GOOD)) | st.sampled_from(BETWEEN), st.sampled_from((0, 0, 1, 3)), PIECE)
 

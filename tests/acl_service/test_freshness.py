@@ -97,14 +97,19 @@ async def test_a_deny_is_looked_at_again_when_something_changed(freshness: Fresh
     assert await freshness.settle(Judge(UNKNOWN_PERSON, Allow())) == Allow()
 
 
+def said(verdict: Allow | Refusal) -> Allow | Refusal:
+    """What memory gave."""
+    return verdict
+
+
 async def test_what_memory_said_just_now_is_confirmed_and_not_judged_twice(
     freshness: Freshness, feed: StubFeed
 ) -> None:
     judge = Judge(Allow())
-    assert await freshness.settle(judge, UNKNOWN_PERSON) is UNKNOWN_PERSON
+    assert await freshness.settle(judge, said(UNKNOWN_PERSON)) is UNKNOWN_PERSON
     assert (feed.asked, judge.asked) == (1, 0)
     feed.newest = 8
-    assert await freshness.settle(judge, UNKNOWN_PERSON) == Allow()
+    assert await freshness.settle(judge, said(UNKNOWN_PERSON)) == Allow()
     assert (feed.asked, judge.asked) == (2, 1)
 
 
@@ -113,7 +118,7 @@ async def test_an_allow_that_memory_gave_before_it_went_stale_is_confirmed_too(
 ) -> None:
     clock.now += 2
     feed.newest = 8
-    assert await freshness.settle(Judge(INACTIVE), Allow()) is INACTIVE
+    assert await freshness.settle(Judge(INACTIVE), said(Allow())) is INACTIVE
 
 
 async def test_a_deny_that_no_row_can_change_is_not_confirmed(freshness: Freshness, feed: StubFeed) -> None:

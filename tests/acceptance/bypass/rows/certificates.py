@@ -53,6 +53,12 @@ CERTIFICATES: list[Row] = [
             "a look-alike": "аmy",
         },
     ),
+    row(
+        Way.CERTIFICATE,
+        "whose name is not that of its subject",
+        LogIn("ben_pc", "ben", "", zone=CERTIFICATE_ZONE, cert_common_name="ben", cert_subject="CN=ben"),
+        cert_common_name="amy",
+    ),
     row(Way.CERTIFICATE, "of another than the user name", _COMMON_NAME, username="ben"),
     row(Way.CERTIFICATE, "for another's client id", _COMMON_NAME, client_id="ben_pc"),
     row(Way.CERTIFICATE, "with a wrong password", _COMMON_NAME, secret="wrong password"),

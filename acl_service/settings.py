@@ -54,7 +54,13 @@ class AccessSettings(BaseSettings):
     )
     memory_people: int = Field(100_000, ge=100, description="People kept in memory at most.")
     memory_clients: int = Field(200_000, ge=100, description="Client ids kept in memory at most.")
-    password_threads: int = Field(2, ge=1, le=64, description="Passwords hashed at the same time.")
+    password_threads: int = Field(
+        2,
+        ge=1,
+        le=64,
+        description="Passwords hashed at the same time; one more thread is kept for people who come in from where "
+        "they have come in before, so that guessers from many places do not keep them out.",
+    )
     password_waiting: int = Field(
         32, ge=1, description="Passwords being hashed or waiting at most; one more is denied at once."
     )

@@ -36,14 +36,14 @@ from acl_service.hooks.front import Front
 from acl_service.hooks.hook_secrets import HookSecrets
 from acl_service.hooks.tally import Tally, TallyCollector
 from acl_service.memory import Memory
+from acl_service.session_store import SessionStore
 from acl_service.sessions import SessionWriter
 from acl_service.settings import AccessSettings
 from acl_service.ways_in import WaysIn
-from directory import credentials, events, sessions
+from directory import events
 from directory.database import Database
 from directory.events import EventRow
 from directory.feed import Feed
-from directory.sessions import SessionRow
 
 log = structlog.get_logger(__name__)
 
@@ -129,7 +129,7 @@ class AccessService:
             freshness=freshness,
             ways_in=ways_in,
             tally=tally,
-            sessions=SessionWriter(partial(_write_sessions, database)),
+            sessions=SessionWriter(SessionStore(database).write),
             events=GroupCommit(partial(_write_events, database)),
             registry=registry,
             clock=clock,
@@ -244,13 +244,6 @@ class AccessService:
     async def _feed_fault(self) -> str | None:
         age = self.clock() - self.feed.proved_at
         return None if self.freshness.fresh() else f"no proof of life for {age:.1f} s"
-
-
-async def _write_sessions(database: Database, rows: list[SessionRow]) -> None:
-    used = {row.credential_id: row.updated_at for row in rows if row.credential_id is not None}
-    async with database.write() as connection:
-        await sessions.store(connection, rows)
-        await credentials.mark_used(connection, used)
 
 
 async def _write_events(database: Database, rows: list[EventRow]) -> None:

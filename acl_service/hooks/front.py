@@ -12,7 +12,7 @@ from acl_service.hooks.authn import Authn
 from acl_service.hooks.authz import Authz
 from acl_service.hooks.events import Events
 from acl_service.hooks.tally import Tally
-from acl_service.hooks.wire import DENY, Receive, Scope, Send, answer, answer_empty
+from acl_service.hooks.wire import DENY, Headers, Receive, Scope, Send, answer, answer_empty
 
 AUTHN = "/emqx/authn"
 AUTHZ = "/emqx/authz"
@@ -32,8 +32,23 @@ class Front:
 
     def __init__(self, authn: Authn, authz: Authz, events: Events, tally: Tally, behind: ASGIApp) -> None:
         self._hooks: dict[str, Authn | Authz | Events] = {AUTHZ: authz, AUTHN: authn, EVENTS: events}
+        self._at_once = {AUTHZ.encode(): authz.at_once, AUTHN.encode(): authn.at_once}
         self._tally = tally
         self._behind = behind
+
+    def at_once(self, target: bytes, headers: Headers, body: bytes) -> bytes | None:
+        """The JSON answer to a whole POST request that has to wait for nothing; None: serve it as any other.
+
+        For a server that can answer as it reads (`mchat.http_protocol`). Only allows come so; whatever is wrong,
+        missing or to be confirmed goes the way of all requests and is told there.
+
+        Args:
+            target: path and query as they came.
+            headers: in lower case, as they came.
+            body: whole.
+        """
+        answerer = self._at_once.get(target)
+        return None if answerer is None else answerer(headers, body)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""

@@ -7,7 +7,7 @@ does not know arrives as the literal text ``${…}`` and counts as unknown (deci
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 import msgspec
@@ -19,6 +19,8 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+
+Headers = Sequence[tuple[bytes, bytes]]
 
 BODY_LIMIT = 64 * 1024
 """Bytes of a hook's body; a longer one is refused before it is parsed."""

@@ -172,22 +172,27 @@ class Authenticator:
             person: the person of that id, as of now; None when there is none.
             verified: what this request has hashed already; a second look at changed rows hashes no hash twice.
         """
-        proof = claim.proof
-        found: CredentialRow | SessionCredential | Refusal
-        if isinstance(proof, Password):
-            found = await self._by_password(claim, proof, person, verified)
-        elif person is None:
-            return UNKNOWN_PERSON
-        elif isinstance(proof, Token):
-            found = _by_digest(person, "token", proof.digest)
-        elif isinstance(proof, Jwt):
-            found = of_jwt(proof.expires_s)
-        else:
-            found = _by_certificate(person, proof)
+        if not isinstance(claim.proof, Password):
+            return UNKNOWN_PERSON if person is None else self.verify(claim, person)
+        found = await self._by_password(claim, claim.proof, person, verified)
         if isinstance(found, Refusal):
             return found
-        if person is None:
-            return UNKNOWN_PERSON
+        return UNKNOWN_PERSON if person is None else self._usable(person, found)
+
+    def verify(self, claim: Claim, person: Person) -> Identified | Refusal:
+        """Check a claim that rests on no password, which takes no waiting: a token, JWT or certificate."""
+        proof = claim.proof
+        if isinstance(proof, Jwt):
+            return self._usable(person, of_jwt(proof.expires_s))
+        if isinstance(proof, Token):
+            found: CredentialRow | SessionCredential | Refusal = _by_digest(person, "token", proof.digest)
+        elif isinstance(proof, Password):
+            raise TypeError("a password is hashed off the event loop: await identify")
+        else:
+            found = _by_certificate(person, proof)
+        return found if isinstance(found, Refusal) else self._usable(person, found)
+
+    def _usable(self, person: Person, found: CredentialRow | SessionCredential) -> Identified | Refusal:
         if not person.active:
             return INACTIVE
         if isinstance(found, SessionCredential):

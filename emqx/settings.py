@@ -1,13 +1,15 @@
 """Settings of the laptop broker."""
 
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from emqx.errors import SecretError
+from emqx.listeners import ListenerSettings, check_loopback, split_bind
+
+__all__ = ["EventKind", "LaptopSettings", "ListenerSettings", "check_loopback", "split_bind"]
 
 EventKind = Literal[
     "client.connected",
@@ -22,58 +24,12 @@ EventKind = Literal[
 ]
 
 
-class ListenerSettings(BaseModel):
-    """A listener of the laptop broker, in EMQX's words.
-
-    Attributes:
-        bind: loopback address and port; port 0 takes a free one.
-        zone: as authn is told it.
-        mountpoint: what stands before the topics of its clients; ``${username}`` and ``${clientid}`` are levels.
-        ws: MQTT over WebSocket (path /mqtt) instead of TCP.
-
-    Raises:
-        ValidationError: a value is none, or there is another key.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    bind: str
-    zone: str = Field(default="default", min_length=1)
-    mountpoint: str = ""
-    ws: bool = False
-
-    @field_validator("bind")
-    @classmethod
-    def _loopback(cls, bind: str) -> str:
-        return check_loopback(bind)
-
-    @field_validator("mountpoint")
-    @classmethod
-    def _levels(cls, mountpoint: str) -> str:
-        # EMQX takes all of these. But what is empty is what ${username} becomes in an .env file, and then
-        # everybody shares one mountpoint; a wildcard would make wildcards of a client's own topics.
-        levels = mountpoint.removesuffix("/").split("/")
-        if "" in levels:
-            raise ValueError(
-                f"mountpoint {mountpoint!r} has an empty level: leave it out for none; where ${{username}} is replaced,"
-                " as in an .env file, write its $ as \\u0024"
-            )
-        if any(sign in mountpoint for sign in "+#\0"):
-            raise ValueError(f"mountpoint {mountpoint!r} has a wildcard or NUL in it: write plain levels")
-        odd = [level for level in levels if "${" in level and level not in _MOUNTED_NAMES]
-        if odd:
-            raise ValueError(f"mountpoint {mountpoint!r}: {odd[0]!r} is none of {', '.join(_MOUNTED_NAMES)}")
-        return mountpoint
-
-
-_MOUNTED_NAMES = ("${username}", "${clientid}")
-
-
 class LaptopSettings(BaseSettings):
     """The laptop broker, ``mchat laptop``: loopback only, everything is asked of the hooks.
 
     Raises:
-        ValidationError: a value is none, or both the hook secret and its file are given.
+        ValidationError: a value is none, a secret and its file are both given, an API key has no secret or a
+            secret no key, or two listeners have one name.
     """
 
     model_config = SettingsConfigDict(
@@ -181,22 +137,76 @@ class LaptopSettings(BaseSettings):
     session_expiry: float = Field(
         default=7_200.0, gt=0, description="Seconds that an offline session is kept."
     )
+    cache_enable: bool = Field(
+        default=True,
+        description="Whether each connection remembers decisions, allows and denies, as in EMQX; so that the REST "
+        "API can change it, this and the three below are where it begins.",
+    )
+    cache_max_size: int = Field(
+        default=32, ge=1, le=1_048_576, description="Decisions that a connection remembers."
+    )
+    cache_ttl: float = Field(default=60.0, gt=0, description="Seconds that it remembers one.")
+    cache_excludes: tuple[str, ...] = Field(
+        default=("mchat/group/#", "mchat/status/#", "+/mchat/group/#", "+/mchat/status/#"),
+        description="Topic filters of decisions that it does not remember: rights that change while a client is on.",
+    )
+    api_bind: str = Field(
+        default="127.0.0.1:18083",
+        description="Loopback address and port of the REST API, the subset of EMQX's that MChat uses (HTTP, no TLS); "
+        "port 0 takes a free one. It is open only if an API key and its secret are given.",
+    )
+    api_key: SecretStr = Field(default=SecretStr(""), description="The one API key that the REST API takes.")
+    api_key_file: Path | None = Field(default=None, description="A file with that key instead.")
+    api_secret: SecretStr = Field(default=SecretStr(""), description="Secret of that API key.")
+    api_secret_file: Path | None = Field(default=None, description="A file with that secret instead.")
+    api_max_body: int = Field(
+        default=1_048_576, ge=1_024, description="Bytes of a request to the REST API at most."
+    )
+    api_timeout: float = Field(
+        default=10.0, gt=0, description="Seconds until a request to the REST API is whole, or answered."
+    )
+    api_connections: int = Field(
+        default=64, ge=1, le=1_024, description="Connections and requests of the REST API at once."
+    )
+    max_rules: int = Field(
+        default=100,
+        ge=1,
+        le=10_000,
+        description="Built-in rules of one client id or user name, to begin with.",
+    )
+    max_rule_subjects: int = Field(
+        default=100_000, ge=1, description="Client ids and user names that have built-in rules."
+    )
+    max_bans: int = Field(default=10_000, ge=1, description="Bans at once.")
 
-    @field_validator("tcp_bind", "ws_bind")
+    @field_validator("tcp_bind", "ws_bind", "api_bind")
     @classmethod
     def _loopback(cls, bind: str) -> str:
         return check_loopback(bind)
 
-    @field_validator("hook_secret_file", mode="before")
+    @field_validator("hook_secret_file", "api_key_file", "api_secret_file", mode="before")
     @classmethod
     def _empty_is_none(cls, file: object) -> object:
         return None if file == "" else file
 
     @model_validator(mode="after")
-    def _one_secret(self) -> Self:
+    def _consistent(self) -> Self:
         if self.hook_secret.get_secret_value() and self.hook_secret_file is not None:
             raise ValueError(
                 "MCHAT_LAPTOP_HOOK_SECRET and MCHAT_LAPTOP_HOOK_SECRET_FILE are both set: remove one of them"
+            )
+        ids = [listener.id for listener in self.every_listener]
+        if len(set(ids)) < len(ids):
+            raise ValueError(
+                f"two listeners are called the same, of {', '.join(ids)}: give each a name of its own"
+            )
+        for name in ("api_key", "api_secret"):
+            if getattr(self, name).get_secret_value() and getattr(self, f"{name}_file") is not None:
+                setting = f"MCHAT_LAPTOP_{name.upper()}"
+                raise ValueError(f"{setting} and {setting}_FILE are both set: remove one of them")
+        if self._has("api_key") != self._has("api_secret"):
+            raise ValueError(
+                "MCHAT_LAPTOP_API_KEY and MCHAT_LAPTOP_API_SECRET belong together (or their _FILE): set both or none"
             )
         return self
 
@@ -204,9 +214,12 @@ class LaptopSettings(BaseSettings):
     def every_listener(self) -> tuple[ListenerSettings, ...]:
         """All listeners: TCP, WebSocket, then the further ones in their order."""
         return (
-            ListenerSettings(bind=self.tcp_bind, zone=self.zone),
-            ListenerSettings(bind=self.ws_bind, zone=self.zone, ws=True),
-            *self.listeners,
+            ListenerSettings(bind=self.tcp_bind, zone=self.zone, name="default"),
+            ListenerSettings(bind=self.ws_bind, zone=self.zone, ws=True, name="default"),
+            *(
+                listener if listener.name else listener.model_copy(update={"name": f"listener{number}"})
+                for number, listener in enumerate(self.listeners, 1)
+            ),
         )
 
     @property
@@ -226,40 +239,35 @@ class LaptopSettings(BaseSettings):
             raise SecretError(
                 "no hook secret: set MCHAT_LAPTOP_HOOK_SECRET, or MCHAT_LAPTOP_HOOK_SECRET_FILE to a file with it"
             )
-        if self.hook_secret_file is None:
-            return self.hook_secret.get_secret_value()
-        named = f"MCHAT_LAPTOP_HOOK_SECRET_FILE={self.hook_secret_file}"
+        return self._read("hook_secret")
+
+    def credentials(self) -> tuple[str, str] | None:
+        """API key and secret, from whichever place was given; None = no REST API.
+
+        Raises:
+            SecretError: a file of theirs cannot be read or is empty, or the key holds a colon.
+        """
+        if not self._has("api_key"):
+            return None
+        key, secret = self._read("api_key"), self._read("api_secret")
+        if ":" in key:
+            raise SecretError("the API key holds a colon, which ends the name in HTTP Basic: use another one")
+        return key, secret
+
+    def _has(self, name: str) -> bool:
+        return bool(getattr(self, name).get_secret_value()) or getattr(self, f"{name}_file") is not None
+
+    def _read(self, name: str) -> str:
+        given: SecretStr = getattr(self, name)
+        file: Path | None = getattr(self, f"{name}_file")
+        if file is None:
+            return given.get_secret_value()
+        named = f"MCHAT_LAPTOP_{name.upper()}_FILE={file}"
         try:
-            secret = self.hook_secret_file.read_text(encoding="utf-8").strip()
+            text = file.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             raise SecretError(f"{named}: {reason}; write the secret into it") from error
-        if not secret:
+        if not text:
             raise SecretError(f"{named} is empty: write the secret into it")
-        return secret
-
-
-def check_loopback(bind: str) -> str:
-    """Return ``bind`` if it is ``host:port`` of a loopback address.
-
-    Raises:
-        ValueError: it has another form, or leads out of this machine.
-    """
-    host, port = split_bind(bind)
-    if host != "localhost" and not ip_address(host).is_loopback:
-        raise ValueError(f"{bind} is not a loopback address: this broker serves 127.0.0.1 or [::1] only")
-    if port > 65_535:
-        raise ValueError(f"{bind} has no port between 0 and 65535")
-    return bind
-
-
-def split_bind(bind: str) -> tuple[str, int]:
-    """Host and port of ``host:port`` or ``[v6]:port``.
-
-    Raises:
-        ValueError: it has another form.
-    """
-    host, separator, port = bind.rpartition(":")
-    if not separator or not host or not (port.isascii() and port.isdigit()):
-        raise ValueError(f"{bind} is not host:port, such as 127.0.0.1:1883")
-    return host.removeprefix("[").removesuffix("]"), int(port)
+        return text

@@ -19,13 +19,15 @@ from mchat.settings import CommandSettings, directory_settings
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where everything listens, ``host:port`` each; ``listeners`` are further ones of the laptop broker."""
+    """Where everything listens, ``host:port`` each; ``listeners`` are further ones of the laptop broker, ``api`` its
+    REST API."""
 
     hooks: str
     admin: str
     mqtt: str
     websocket: str
     listeners: tuple[ListenerSettings, ...] = ()
+    api: str = ""
 
 
 def show(console: Console, command: CommandSettings, addresses: Addresses, installed: Installed) -> None:
@@ -43,6 +45,7 @@ def lines(command: CommandSettings, addresses: Addresses, installed: Installed) 
         kind = f"ws://{listener.bind}/mqtt" if listener.ws else listener.bind
         mountpoint = f", mountpoint {listener.mountpoint}" if listener.mountpoint else ""
         yield f"MQTT, one more        {kind}, zone {listener.zone}{mountpoint}"
+    yield f"Broker's REST API     http://{addresses.api}/api/v5, key and secret in {command.secrets.api_key}, …-secret"
     yield f"Hooks for the broker  http://{addresses.hooks}/emqx/authn, authz, events"
     yield f"Admin API             http://{addresses.admin}, with /health/ready and /metrics"
     database = parse_url(directory_settings(command).database_url)

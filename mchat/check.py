@@ -89,12 +89,13 @@ def _clean_environment(folder: Path) -> Iterator[None]:
     for name in before:
         if name.startswith("MCHAT_"):
             del os.environ[name]
-    ports = _free_ports(4)
+    ports = _free_ports(5)
     os.environ["MCHAT_VAR"] = str(folder / "var")
     # Patient: what is tried is what is decided, on a machine of any load.
     os.environ["MCHAT_PATIENCE"] = "4"
     os.environ["MCHAT_HOOKS_BIND"], os.environ["MCHAT_ADMIN_BIND"] = ports[:2]
-    os.environ["MCHAT_LAPTOP_TCP_BIND"], os.environ["MCHAT_LAPTOP_WS_BIND"] = ports[2:]
+    os.environ["MCHAT_LAPTOP_TCP_BIND"], os.environ["MCHAT_LAPTOP_WS_BIND"] = ports[2:4]
+    os.environ["MCHAT_LAPTOP_API_BIND"] = ports[4]
     try:
         with contextlib.chdir(folder):
             yield

@@ -96,9 +96,12 @@ def make_folder(folder: Path) -> None:
 def make_secrets(files: SecretFiles) -> None:
     """Make the secrets that are missing."""
     make_folder(files.folder)
-    for path in (files.hook, files.admin_token_key):
+    for path in (files.hook, files.admin_token_key, files.api_secret):
         if not path.exists():
             write_secret(path, secrets.token_hex(32))
+    if not files.api_key.exists():
+        # The name of the pair: no secret by itself, but found beside its secret.
+        write_secret(files.api_key, f"mchat-{secrets.token_hex(8)}")
 
 
 def write_secret(path: Path, value: str) -> None:

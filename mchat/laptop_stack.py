@@ -84,13 +84,19 @@ def _addresses(access: AccessSettings, laptop: LaptopSettings) -> Addresses:
         CommandError: one is taken, or leaves its port open although another process must know it.
     """
     addresses = Addresses(
-        access.hooks_bind, access.admin_bind, laptop.tcp_bind, laptop.ws_bind, laptop.listeners
+        access.hooks_bind,
+        access.admin_bind,
+        laptop.tcp_bind,
+        laptop.ws_bind,
+        laptop.listeners,
+        laptop.api_bind,
     )
     for address, setting in (
         (addresses.hooks, "MCHAT_HOOKS_BIND"),
         (addresses.admin, "MCHAT_ADMIN_BIND"),
         (addresses.mqtt, "MCHAT_LAPTOP_TCP_BIND"),
         (addresses.websocket, "MCHAT_LAPTOP_WS_BIND"),
+        (addresses.api, "MCHAT_LAPTOP_API_BIND"),
         *((listener.bind, "MCHAT_LAPTOP_LISTENERS") for listener in laptop.listeners),
     ):
         bind(address, setting).close()

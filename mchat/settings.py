@@ -44,6 +44,8 @@ class SecretFiles:
         self.hook = folder / "hook"
         self.admin_token_key = folder / "admin-token-key"
         self.gateway_token = folder / "gateway-token"
+        self.api_key = folder / "emqx-api-key"
+        self.api_secret = folder / "emqx-api-secret"
 
 
 def directory_settings(command: CommandSettings) -> DirectorySettings:
@@ -70,7 +72,8 @@ def access_settings(command: CommandSettings) -> AccessSettings:
 
 
 def laptop_settings(command: CommandSettings, access: AccessSettings) -> LaptopSettings:
-    """The laptop broker's settings; without a hook secret of its own it sends the first that the hooks take.
+    """The laptop broker's settings; without a hook secret of its own it sends the first that the hooks take, and
+    without an API key of its own its REST API takes the pair of `mchat init`, if it is there.
 
     Args:
         command: tells where `mchat init` put its files.
@@ -79,8 +82,13 @@ def laptop_settings(command: CommandSettings, access: AccessSettings) -> LaptopS
     Raises:
         CommandError: there is none anywhere.
         ConfigurationError: the file of the hooks' secrets cannot be read.
+        emqx.errors.SecretError: nor can a file of the API key.
     """
     settings = LaptopSettings()
+    files = command.secrets
+    if settings.credentials() is None and files.api_key.exists() and files.api_secret.exists():
+        files_of_api = {"api_key_file": files.api_key, "api_secret_file": files.api_secret}
+        settings = settings.model_copy(update=files_of_api)
     if settings.secret_setting is not None:
         return settings
     secrets = access.hook_secret_values()

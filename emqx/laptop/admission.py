@@ -8,12 +8,14 @@ from collections.abc import Callable
 import structlog
 
 from emqx.laptop import packets
+from emqx.laptop.authenticators import Authenticators, Refusal
+from emqx.laptop.bans import Bans
 from emqx.laptop.bodies import EventBodies
 from emqx.laptop.client import Client
-from emqx.laptop.events import EventSink
 from emqx.laptop.mountpoints import render
-from emqx.laptop.questions import Questions, Refusal
-from emqx.settings import ListenerSettings
+from emqx.laptop.rule_engine import RuleEngine
+from emqx.laptop.zones import Limits
+from emqx.listeners import ListenerSettings
 
 _log = structlog.get_logger(__name__)
 
@@ -29,7 +31,9 @@ class Admission:
     """Asks for every CONNECT, and tells what came of it.
 
     Args:
-        questions: the HTTP authenticator.
+        authenticators: whom it asks.
+        bans: who is not even asked about.
+        limits: of a zone, by its name.
         events: gets client.check_authn_complete, and client.connack of a refusal.
         bodies: builds them.
         clock: Unix seconds.
@@ -38,13 +42,17 @@ class Admission:
 
     def __init__(
         self,
-        questions: Questions,
-        events: EventSink,
+        authenticators: Authenticators,
+        bans: Bans,
+        limits: Callable[[str], Limits],
+        events: RuleEngine,
         bodies: EventBodies,
         clock: Callable[[], float] = time.time,
         make_client_id: Callable[[], str] = new_client_id,
     ) -> None:
-        self._questions = questions
+        self._authenticators = authenticators
+        self._bans = bans
+        self._limits = limits
         self._events = events
         self._bodies = bodies
         self._clock = clock
@@ -86,16 +94,26 @@ class Admission:
             keepalive=connect.keepalive,
             clean_session=connect.clean_session,
             is_bridge=connect.is_bridge,
+            listener=listener.id,
+            limits=self._limits(listener.zone),
         )
-        answer = await self._questions.authenticate(client, connect.password)
-        self._tell(client, answer)
+        answer: Client | Refusal
+        if self._bans.covers(client):
+            answer = Refusal(packets.NOT_AUTHORIZED, "banned")
+        else:
+            anonymous = self._authenticators.open
+            answer = await self._authenticators.authenticate(client, connect.password)
+            self._tell_outcome(client, answer, anonymous)
+        if isinstance(answer, Refusal) and self._events.wants("client.connack"):
+            body = self._bodies.connack(client, answer.code, self._now(), answer.reason)
+            self._events.emit(client.client_id, body)
         return answer
 
-    def _tell(self, client: Client, answer: Client | Refusal) -> None:
-        now = int(self._clock() * 1000)
-        code = answer.code if isinstance(answer, Refusal) else packets.ACCEPTED
+    def _tell_outcome(self, client: Client, answer: Client | Refusal, anonymous: bool) -> None:
         if self._events.wants("client.check_authn_complete"):
-            who = client if isinstance(answer, Refusal) else answer
-            self._events.emit(client.client_id, self._bodies.authn_complete(who, code, now))
-        if code != packets.ACCEPTED and self._events.wants("client.connack"):
-            self._events.emit(client.client_id, self._bodies.connack(client, code, now))
+            who, code = (client, answer.code) if isinstance(answer, Refusal) else (answer, packets.ACCEPTED)
+            body = self._bodies.authn_complete(who, code, self._now(), anonymous=anonymous)
+            self._events.emit(client.client_id, body)
+
+    def _now(self) -> int:
+        return int(self._clock() * 1000)

@@ -9,8 +9,6 @@ from emqx.rules import Action
 
 Body = dict[str, Any]
 
-_EVENTS_RULE = "mchat_events"
-_STATUS_RULE = "mchat_status"
 _UNDEFINED = "undefined"
 
 _REASON_CODES = {
@@ -23,18 +21,14 @@ _REASON_CODES = {
 
 
 class EventBodies:
-    """Builds the bodies of one broker's events.
+    """Builds the bodies of one broker's events; which rule sends them the rule engine adds.
 
     Args:
         node: the broker's name in them.
-        receive_maximum: ``max_inflight``, which EMQX reports as the client's Receive Maximum.
-        session_expiry: seconds that a session outlives its connection if CONNECT asked for one that does.
     """
 
-    def __init__(self, node: str, receive_maximum: int, session_expiry: float) -> None:
+    def __init__(self, node: str) -> None:
         self._node = node
-        self._receive_maximum = receive_maximum
-        self._session_expiry = int(session_expiry)
 
     def connected(self, client: Client, now: int) -> Body:
         """client.connected; times here and below are Unix milliseconds."""
@@ -44,8 +38,9 @@ class EventBodies:
             "mountpoint": client.mountpoint or _UNDEFINED,
             "keepalive": client.keepalive,
             "clean_start": client.clean_session,
-            "receive_maximum": self._receive_maximum,
-            "expiry_interval": self._expiry(client),
+            # EMQX reports max_inflight as the client's Receive Maximum (recordings).
+            "receive_maximum": client.limits.max_inflight,
+            "expiry_interval": client.expiry_interval,
             "is_bridge": client.is_bridge,
             "conn_props": _properties(),
             "connected_at": client.connected_at,
@@ -64,25 +59,25 @@ class EventBodies:
             "client_attrs": dict(client.attributes),
         }
 
-    def connack(self, client: Client, code: int, now: int) -> Body:
-        """client.connack; its expiry interval is in milliseconds."""
+    def connack(self, client: Client, code: int, now: int, reason: str | None = None) -> Body:
+        """client.connack; its expiry interval is in milliseconds, ``reason`` stands for what the code does not tell."""
         return {
             **self._about(client, "client.connack", now),
             **_protocol(client),
-            "reason_code": _REASON_CODES[code],
+            "reason_code": reason or _REASON_CODES[code],
             "keepalive": client.keepalive,
             "clean_start": client.clean_session,
-            "expiry_interval": self._expiry(client) * 1000,
+            "expiry_interval": client.expiry_interval * 1000,
             "conn_props": _properties(),
         }
 
-    def authn_complete(self, client: Client, code: int, now: int) -> Body:
+    def authn_complete(self, client: Client, code: int, now: int, *, anonymous: bool = False) -> Body:
         """client.check_authn_complete; it carries no attributes yet."""
         return {
             **self._about(client, "client.check_authn_complete", now),
             "reason_code": _REASON_CODES[code],
             "is_superuser": client.superuser,
-            "is_anonymous": False,
+            "is_anonymous": anonymous,
             "client_attrs": {},
         }
 
@@ -117,13 +112,13 @@ class EventBodies:
     def publish(self, message: Message, now: int) -> Body:
         """message.publish, from the rule for status topics."""
         return {
-            **self._about_message(message, "message.publish", _STATUS_RULE, now),
+            **self._about_message(message, "message.publish", now),
             "client_attrs": dict(message.attributes),
         }
 
     def dropped(self, message: Message, reason: str, now: int) -> Body:
         """message.dropped."""
-        return {**self._about_message(message, "message.dropped", _EVENTS_RULE, now), "reason": reason}
+        return {**self._about_message(message, "message.dropped", now), "reason": reason}
 
     def _about(self, client: Client, event: str, now: int) -> Body:
         return {
@@ -133,7 +128,6 @@ class EventBodies:
             "peername": _address(client.peer),
             "timestamp": now,
             "node": self._node,
-            "metadata": {"rule_id": _EVENTS_RULE},
         }
 
     def _about_subscription(self, client: Client, subscription: Subscription, event: str, now: int) -> Body:
@@ -145,7 +139,7 @@ class EventBodies:
             "client_attrs": dict(client.attributes),
         }
 
-    def _about_message(self, message: Message, event: str, rule: str, now: int) -> Body:
+    def _about_message(self, message: Message, event: str, now: int) -> Body:
         peer = message.peer
         return {
             "event": event,
@@ -162,11 +156,7 @@ class EventBodies:
             "publish_received_at": message.received_at,
             "timestamp": now,
             "node": self._node,
-            "metadata": {"rule_id": rule},
         }
-
-    def _expiry(self, client: Client) -> int:
-        return 0 if client.clean_session else self._session_expiry
 
 
 def _protocol(client: Client) -> Body:

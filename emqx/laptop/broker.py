@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import count
 from weakref import WeakValueDictionary
 
 import structlog
@@ -10,16 +11,25 @@ import structlog
 from emqx.laptop import packets
 from emqx.laptop.access import Access
 from emqx.laptop.admission import Admission
+from emqx.laptop.authenticators import Authenticators, Refusal
+from emqx.laptop.bans import Bans
+from emqx.laptop.beginnings import begin, settings_beside
 from emqx.laptop.bodies import EventBodies
 from emqx.laptop.client import Client
 from emqx.laptop.connection import Connection
-from emqx.laptop.events import EventSink
+from emqx.laptop.decisions import DecisionCache
+from emqx.laptop.delayed import DelayedMessages
+from emqx.laptop.http_backend import http_client
+from emqx.laptop.integrations import Integrations
 from emqx.laptop.messages import Message
-from emqx.laptop.questions import Questions, Refusal
 from emqx.laptop.retained import RetainedMessages
 from emqx.laptop.router import Router
+from emqx.laptop.rule_database import RuleDatabase
+from emqx.laptop.rule_engine import RuleEngine
 from emqx.laptop.session import Delivery, Session, Subscription, routed
-from emqx.laptop.topics import Filter, delay, matches, parse_filter, undelayed
+from emqx.laptop.sources import Sources
+from emqx.laptop.topics import Filter, delay, undelayed
+from emqx.laptop.zones import Zones
 from emqx.settings import LaptopSettings
 
 _log = structlog.get_logger(__name__)
@@ -42,41 +52,88 @@ class Broker:
     def __init__(self, settings: LaptopSettings, clock: Callable[[], float] = time.time) -> None:
         self.settings = settings
         self._clock = clock
-        self._questions = Questions(settings, clock)
-        self._events = EventSink(settings)
-        self._bodies = EventBodies(settings.node, settings.max_inflight, settings.session_expiry)
-        self.admission = Admission(self._questions, self._events, self._bodies, clock)
-        self.access = Access(self._questions, self._events, self._bodies, clock)
+        self._http = http_client()
+        self.authenticators = Authenticators(self._http, clock)
+        rules = RuleDatabase(settings.max_rule_subjects)
+        self.sources = Sources(self._http, rules, settings_beside(settings))
+        depth = settings.event_buffer // settings.event_lanes
+        self.integrations = Integrations(self._http, lanes=settings.event_lanes, depth=depth, clock=clock)
+        self.events = RuleEngine(self.integrations, clock)
+        begin(settings, self.authenticators, self.sources, self.integrations, self.events)
+        self.bans = Bans(settings.max_bans, clock)
+        self.zones = Zones(settings)
+        self._bodies = EventBodies(settings.node)
+        self.admission = Admission(
+            self.authenticators,
+            self.bans,
+            self.zones.limits,
+            self.events,
+            self._bodies,
+            clock,
+        )
+        self.access = Access(self.sources, self.events, self._bodies, clock)
         self._router = Router()
         self._retained = RetainedMessages(settings.max_retained)
-        self._status = tuple(parse_filter(text).levels for text in settings.status_filters)
+        # In the order of their numbers.
         self._sessions: dict[str, Session] = {}
+        self._numbers = count(1)
         self._online: dict[str, Connection] = {}
         self._expiries: dict[str, asyncio.TimerHandle] = {}
-        self._delayed: set[asyncio.TimerHandle] = set()
+        self._delayed = DelayedMessages(settings.max_delayed, self.publish)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def start(self) -> None:
         """Begin to send events."""
-        self._events.start()
+        self.integrations.start()
 
     async def close(self) -> None:
         """Send the events that wait, for two seconds at most, and let go of everything."""
-        for timer in (*self._expiries.values(), *self._delayed):
+        for timer in self._expiries.values():
             timer.cancel()
-        await self._events.close(_EVENT_PATIENCE)
-        await self._questions.close()
+        self._delayed.close()
+        await self.integrations.close(_EVENT_PATIENCE)
+        await self._http.aclose()
 
     def now(self) -> int:
         """Unix milliseconds."""
         return int(self._clock() * 1000)
 
-    async def kick(self, client_id: str) -> bool:
-        """End a client's session, online or not; its will is published. False if there is none.
+    @property
+    def sessions(self) -> Iterable[Session]:
+        """Every session, online or not, the oldest first."""
+        return self._sessions.values()
+
+    @property
+    def live_connections(self) -> int:
+        """Clients that are connected."""
+        return len(self._online)
+
+    def session(self, client_id: str) -> Session | None:
+        """The session of a client, online or not."""
+        return self._sessions.get(client_id)
+
+    def decisions(self, client_id: str) -> DecisionCache | None:
+        """What a client's connection remembers; None while it is away."""
+        connection = self._online.get(client_id)
+        return None if connection is None else connection.decisions
+
+    def clear_decisions(self) -> None:
+        """Let every connection forget what was decided."""
+        for connection in self._online.values():
+            connection.decisions.clear()
+
+    async def kick(self, client_id: str, *, will: bool = True) -> bool:
+        """End a client's session, online or not. False if there is none.
 
         What it had not acknowledged is lost, also what came through a share group (emqx-measured).
+
+        Args:
+            client_id: whose.
+            will: whether its will is published.
         """
         if (connection := self._online.get(client_id)) is not None:
+            if not will:
+                connection.will = None
             await connection.end("kicked")
             return True
         if (session := self._sessions.get(client_id)) is not None:
@@ -109,12 +166,13 @@ class Broker:
                 self._resume(session)
             client = client.connected(self.now())
             connection.client, connection.session, connection.will = client, session, will
+            session.client, session.disconnected_at = client, None
             self._online[client_id] = connection
-            if self._events.wants("client.connected"):
-                self._events.emit(client_id, self._bodies.connected(client, self.now()))
+            if self.events.wants("client.connected"):
+                self.events.emit(client_id, self._bodies.connected(client, self.now()))
             connection.send(packets.connack(packets.ACCEPTED, session_present=present))
-            if self._events.wants("client.connack"):
-                self._events.emit(client_id, self._bodies.connack(client, packets.ACCEPTED, self.now()))
+            if self.events.wants("client.connack"):
+                self.events.emit(client_id, self._bodies.connack(client, packets.ACCEPTED, self.now()))
             session.attach(connection, client.mountpoint)
             return client, session
 
@@ -124,16 +182,16 @@ class Broker:
         if client is None or session is None:
             return
         session.detach()
-        disconnected_at = self.now()
+        session.disconnected_at = disconnected_at = self.now()
         if connection.will is not None and reason not in _WITHOUT_WILL:
-            await self._publish_will(client, connection.will)
-        if self._events.wants("client.disconnected"):
+            await self._publish_will(client, connection.will, connection.decisions)
+        if self.events.wants("client.disconnected"):
             body = self._bodies.disconnected(client, reason, disconnected_at, self.now())
-            self._events.emit(client.client_id, body)
+            self.events.emit(client.client_id, body)
         del self._online[client.client_id]
         if reason == "takenover" or (session.persistent and reason not in ("kicked", "discarded")):
             self._expiries[client.client_id] = asyncio.get_running_loop().call_later(
-                self.settings.session_expiry, self._expire, session
+                client.limits.session_expiry, self._expire, session
             )
         else:
             self._end_session(session, redispatch=reason != "kicked")
@@ -149,8 +207,8 @@ class Broker:
             return False
         session.subscriptions[name] = subscription
         self._router.subscribe(client.client_id, subscription.topic_filter, subscription.qos)
-        if self._events.wants("session.subscribed"):
-            self._events.emit(client.client_id, self._bodies.subscribed(client, subscription, self.now()))
+        if self.events.wants("session.subscribed"):
+            self.events.emit(client.client_id, self._bodies.subscribed(client, subscription, self.now()))
         return True
 
     def unsubscribe(self, client: Client, session: Session, topic_filter: Filter) -> None:
@@ -159,8 +217,8 @@ class Broker:
         if subscription is None:
             return
         self._router.unsubscribe(client.client_id, topic_filter)
-        if self._events.wants("session.unsubscribed"):
-            self._events.emit(client.client_id, self._bodies.unsubscribed(client, subscription, self.now()))
+        if self.events.wants("session.unsubscribed"):
+            self.events.emit(client.client_id, self._bodies.unsubscribed(client, subscription, self.now()))
 
     def deliver_retained(self, session: Session, subscription: Subscription) -> None:
         """Send what is retained for a new subscription, to its session alone; a share group gets nothing."""
@@ -169,38 +227,33 @@ class Broker:
                 qos = min(message.qos, subscription.qos)
                 session.deliver(Delivery(message, qos, retained=True))
 
-    def publish(self, message: Message) -> None:
-        """Send an authorized message to whom it concerns; a ``$delayed`` one later."""
+    def publish(self, message: Message) -> int:
+        """Send an authorized message to whom it concerns; a ``$delayed`` one later.
+
+        Returns:
+            To how many it went just now.
+        """
         if (later := delay(message.topic, self._clock())) is not None:
-            self._publish_later(message.moved(later[1]), later[0])
-            return
-        if self._events.wants("message.publish") and any(matches(s, message.topic) for s in self._status):
-            self._events.emit(message.sender, self._bodies.publish(message, self.now()))
+            self._delayed.keep(message.moved(later[1]), later[0])
+            return 0
+        if self.events.selects(message.topic):
+            self.events.emit(message.sender, self._bodies.publish(message, self.now()))
         if message.retain:
             self._retained.keep(message)
         routes = self._router.routes(message.topic, message.sender)
         for route in routes:
             self._sessions[route.client_id].deliver(routed(message, route))
-        if not routes and self._events.wants("message.dropped"):
+        if not routes and self.events.wants("message.dropped"):
             body = self._bodies.dropped(message, "no_subscribers", self.now())
-            self._events.emit(message.sender, body)
+            self.events.emit(message.sender, body)
+        return len(routes)
 
-    def _publish_later(self, message: Message, seconds: float) -> None:
-        if len(self._delayed) >= self.settings.max_delayed:
-            _log.warning("delayed_message_not_kept", topic=message.topic, limit=self.settings.max_delayed)
-            return
-
-        def publish() -> None:
-            self._delayed.discard(timer)
-            self.publish(message)
-
-        timer = asyncio.get_running_loop().call_later(seconds, publish)
-        self._delayed.add(timer)
-
-    async def _publish_will(self, client: Client, will: packets.WillMessage) -> None:
+    async def _publish_will(
+        self, client: Client, will: packets.WillMessage, decisions: DecisionCache
+    ) -> None:
         asked = undelayed(will.topic)
         if asked is not None and await self.access.allows(
-            client, "publish", asked, will.qos, retain=will.retain
+            client, "publish", asked, will.qos, retain=will.retain, decisions=decisions
         ):
             self.publish(
                 Message(
@@ -218,8 +271,10 @@ class Broker:
         session = Session(
             client.client_id,
             persistent=not client.clean_session,
-            max_inflight=self.settings.max_inflight,
-            max_queued=self.settings.max_queued,
+            max_inflight=client.limits.max_inflight,
+            max_queued=client.limits.max_queued,
+            created_at=self.now(),
+            number=next(self._numbers),
         )
         self._sessions[client.client_id] = session
         return session

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from emqx.errors import EmqxError
 from emqx.laptop import packets
 from emqx.laptop.client import Client
+from emqx.laptop.decisions import DecisionCache
 from emqx.laptop.messages import Message
 from emqx.laptop.session import Outlet, Session, Subscription
 from emqx.laptop.topics import Filter, check_name, parse_filter, undelayed
@@ -17,6 +18,10 @@ class ProtocolError(EmqxError):
     """A packet that MQTT 3.1.1 does not allow at this place; the connection has to end."""
 
 
+class DeniedError(EmqxError):
+    """A denial that ends the connection, under ``deny_action = disconnect``."""
+
+
 class Channel:
     """One connected client at work. Its packets are handled one after the other; a question holds the next.
 
@@ -25,13 +30,17 @@ class Channel:
         client: who it is.
         session: its state.
         outlet: the way back to it.
+        decisions: what its connection remembers.
     """
 
-    def __init__(self, broker: "Broker", client: Client, session: Session, outlet: Outlet) -> None:
+    def __init__(
+        self, broker: "Broker", client: Client, session: Session, outlet: Outlet, decisions: DecisionCache
+    ) -> None:
         self._broker = broker
         self._client = client
         self._session = session
         self._outlet = outlet
+        self._decisions = decisions
 
     async def handle(self, packet: packets.Packet) -> None:
         """Do what a packet asks for.
@@ -64,10 +73,13 @@ class Channel:
     async def _publish(self, packet: packets.Publish) -> None:
         check_name(packet.topic)
         duplicate = packet.qos == 2 and self._session.is_duplicate(packet.packet_id)
-        if not duplicate and await self._may_publish(packet):
-            self._broker.publish(self._message(packet))
-            if packet.qos == 2:
-                self._session.hold(packet.packet_id)
+        if not duplicate:
+            if await self._may_publish(packet):
+                self._broker.publish(self._message(packet))
+                if packet.qos == 2:
+                    self._session.hold(packet.packet_id)
+            else:
+                self._denied(f"publish {packet.topic!r}")
         # A refused message is acknowledged like any other: MQTT 3.1.1 has no word for no (emqx-measured).
         if packet.qos == 1:
             self._outlet.send(packets.puback(packet.packet_id))
@@ -77,8 +89,12 @@ class Channel:
     async def _may_publish(self, packet: packets.Publish) -> bool:
         asked = undelayed(packet.topic)
         return asked is not None and await self._broker.access.allows(
-            self._client, "publish", asked, packet.qos, retain=packet.retain
+            self._client, "publish", asked, packet.qos, retain=packet.retain, decisions=self._decisions
         )
+
+    def _denied(self, what: str) -> None:
+        if self._broker.sources.settings.deny_action == "disconnect":
+            raise DeniedError(f"{what} is denied, and deny_action is disconnect")
 
     def _message(self, packet: packets.Publish) -> Message:
         return Message(
@@ -97,6 +113,8 @@ class Channel:
     async def _subscribe(self, packet: packets.Subscribe) -> None:
         wanted = [Subscription(parse_filter(text), qos) for text, qos in packet.filters]
         allowed = [await self._may_subscribe(subscription) for subscription in wanted]
+        if not all(allowed):
+            self._denied(f"subscribe {packet.filters!r}")
         mounted = [
             Subscription(subscription.topic_filter.mounted(self._client.mountpoint), subscription.qos)
             for subscription in wanted
@@ -118,7 +136,9 @@ class Channel:
         topic_filter: Filter = subscription.topic_filter
         if (asked := topic_filter.asked) is None:
             return False
-        allowed = await self._broker.access.allows(self._client, "subscribe", asked, subscription.qos)
+        allowed = await self._broker.access.allows(
+            self._client, "subscribe", asked, subscription.qos, decisions=self._decisions
+        )
         # EMQX asks, and then refuses: exclusive subscriptions are off by default (recordings).
         return allowed and not topic_filter.exclusive
 

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Literal
 import structlog
 
 from emqx.laptop import packets
-from emqx.laptop.channel import Channel, ProtocolError
+from emqx.laptop.authenticators import Refusal
+from emqx.laptop.channel import Channel, DeniedError, ProtocolError
 from emqx.laptop.client import Client
+from emqx.laptop.decisions import DecisionCache
 from emqx.laptop.decoder import PROTOCOL_LEVEL, MalformedPacketError, PacketReader, PacketTooLargeError
 from emqx.laptop.links import Link
-from emqx.laptop.questions import Refusal
 from emqx.laptop.session import Session
 from emqx.laptop.topics import TopicError, check_name
-from emqx.settings import ListenerSettings
+from emqx.listeners import ListenerSettings
 
 if TYPE_CHECKING:
     from emqx.laptop.broker import Broker
@@ -41,6 +42,7 @@ class Connection:
         self.client: Client | None = None
         self.session: Session | None = None
         self.will: packets.WillMessage | None = None
+        self.decisions = DecisionCache(broker.now)
         self._broker = broker
         self._link = link
         self._listener = listener
@@ -128,6 +130,9 @@ class Connection:
             return {MalformedPacketError: "malformed_packet", PacketTooLargeError: "packet_too_large"}.get(
                 type(error), "protocol_error"
             )
+        except DeniedError as error:
+            _log.info("connection_ended_by_denial", peer=self._link.peer[0], error=str(error))
+            return "not_authorized"
         return "tcp_closed"
 
     async def _write(self) -> str:
@@ -166,7 +171,7 @@ class Connection:
         if isinstance(opened, Refusal):
             return self._refuse(opened)
         client, session = opened
-        self._channel = Channel(self._broker, client, session, self)
+        self._channel = Channel(self._broker, client, session, self, self.decisions)
         if client.keepalive:
             self._watch_keepalive(client.keepalive * _KEEPALIVE_FACTOR)
         if client.expires_at is not None:

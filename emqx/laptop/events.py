@@ -4,15 +4,13 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
 import httpx
 import msgspec
 import structlog
-
-from emqx.laptop.questions import hook_client
-from emqx.settings import EventKind, LaptopSettings
 
 _log = structlog.get_logger(__name__)
 
@@ -22,26 +20,58 @@ _LONGEST_PAUSE = 2.0
 _ATTEMPT_TIMEOUT = 15.0
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where events go.
+
+    Attributes:
+        url: to which they are posted.
+        headers: of every event.
+        ttl: seconds that an event is tried.
+    """
+
+    url: str
+    headers: dict[str, str] = field(repr=False)
+    ttl: float
+
+
 class EventSink:
     """Sends events as EMQX's HTTP action does.
 
-    429, 503, a broken connection and no answer are tried again until the event is ``event_ttl`` old; any
-    other status but 2xx drops the event. A client's events go one at a time through one lane, in order.
+    429, 503, a broken connection and no answer are tried again until the event is ``ttl`` old; any other
+    status but 2xx drops the event. A client's events go one at a time through one lane, in order.
 
     Args:
-        settings: which kinds, where to, how many, how long.
+        http: the client that sends them.
+        target: where to; None = nowhere for now, events wait.
+        lanes: events in flight at once.
+        depth: events that wait in a lane, at most.
         clock: seconds that only grow.
     """
 
-    def __init__(self, settings: LaptopSettings, clock: Callable[[], float] = time.monotonic) -> None:
-        self._kinds = frozenset(settings.events)
-        self._ttl = settings.event_ttl
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        target: Target | None,
+        *,
+        lanes: int,
+        depth: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.target = target
         self._clock = clock
-        self._http = hook_client(settings, settings.event_lanes)
-        depth = settings.event_buffer // settings.event_lanes
-        self._lanes = [_Lane(depth) for _ in range(settings.event_lanes)]
+        self._http = http
+        self._lanes = [_Lane(depth) for _ in range(lanes)]
         self._tasks: list[asyncio.Task[None]] = []
+        self.matched = 0
+        self.success = 0
+        self.retried = 0
         self.dropped = 0
+
+    @property
+    def queuing(self) -> int:
+        """Events that are not delivered yet."""
+        return sum(lane.unsent for lane in self._lanes)
 
     def start(self) -> None:
         """Begin to send."""
@@ -54,20 +84,16 @@ class EventSink:
                 for lane in self._lanes:
                     await lane.idle.wait()
         except TimeoutError:
-            self.dropped += sum(lane.unsent for lane in self._lanes)
+            self.dropped += self.queuing
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._http.aclose()
         if self.dropped:
             _log.warning("events_dropped", count=self.dropped)
 
-    def wants(self, kind: EventKind) -> bool:
-        """Whether events of this kind are sent at all; ask before building one."""
-        return kind in self._kinds
-
     def emit(self, client_id: str, body: dict[str, Any]) -> None:
         """Queue an event; never waits. A full lane loses its oldest."""
+        self.matched += 1
         lane = self._lanes[crc32(client_id.encode()) % len(self._lanes)]
         if lane.append(self._clock(), body):
             self.dropped += 1
@@ -75,22 +101,27 @@ class EventSink:
     async def _run(self, lane: "_Lane") -> None:
         while True:
             queued_at, body = await lane.take()
-            if not await self._deliver(msgspec.json.encode(body), queued_at + self._ttl):
+            if await self._deliver(msgspec.json.encode(body), queued_at):
+                self.success += 1
+            else:
                 self.dropped += 1
                 _log.warning("event_dropped", kind=body["event"], client_id=body["clientid"])
 
-    async def _deliver(self, content: bytes, deadline: float) -> bool:
+    async def _deliver(self, content: bytes, queued_at: float) -> bool:
         pause = _FIRST_PAUSE
-        while (left := deadline - self._clock()) > 0:
-            try:
-                async with asyncio.timeout(min(left, _ATTEMPT_TIMEOUT)):
-                    response = await self._http.post("/emqx/events", content=content)
-                if response.is_success:
-                    return True
-                if response.status_code not in _RETRIED:
-                    return False
-            except (httpx.TransportError, TimeoutError) as error:
-                _log.debug("event_not_delivered", error=type(error).__name__)
+        # Looked at anew before each attempt: it may change while an event waits.
+        while (target := self.target) is None or (left := queued_at + target.ttl - self._clock()) > 0:
+            if target is not None:
+                try:
+                    async with asyncio.timeout(min(left, _ATTEMPT_TIMEOUT)):
+                        response = await self._http.post(target.url, content=content, headers=target.headers)
+                    if response.is_success:
+                        return True
+                    if response.status_code not in _RETRIED:
+                        return False
+                except (httpx.TransportError, TimeoutError) as error:
+                    _log.debug("event_not_delivered", error=type(error).__name__)
+                self.retried += 1
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
         return False
@@ -102,13 +133,14 @@ class _Lane:
     def __init__(self, depth: int) -> None:
         self._waiting: deque[tuple[float, dict[str, Any]]] = deque(maxlen=depth)
         self._filled = asyncio.Event()
+        self._held = 0
         self.idle = asyncio.Event()
         self.idle.set()
 
     @property
     def unsent(self) -> int:
         """Events that were not delivered yet, the one in hand included."""
-        return len(self._waiting) + (not self.idle.is_set())
+        return len(self._waiting) + self._held
 
     def append(self, queued_at: float, body: dict[str, Any]) -> bool:
         """Add an event; True if the oldest had to go."""
@@ -120,8 +152,10 @@ class _Lane:
 
     async def take(self) -> tuple[float, dict[str, Any]]:
         """The next event, once the one before is done with."""
+        self._held = 0
         if not self._waiting:
             self.idle.set()
             self._filled.clear()
             await self._filled.wait()
+        self._held = 1
         return self._waiting.popleft()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from emqx.laptop import packets
+from emqx.laptop.client import Client
 from emqx.laptop.messages import Message
 from emqx.laptop.router import Route, Share
 from emqx.laptop.topics import Filter
@@ -60,11 +61,30 @@ class Session:
         persistent: whether it outlives its connection (clean session 0).
         max_inflight: QoS 1 and 2 messages sent and not acknowledged, at most.
         max_queued: messages that wait, at most; the oldest is dropped for a new one.
+        created_at: Unix milliseconds.
+        number: of the session; later ones have higher ones.
+
+    Attributes:
+        client: as it connected last; None until it did.
+        disconnected_at: when that connection ended, Unix milliseconds; None while it stands.
     """
 
-    def __init__(self, client_id: str, *, persistent: bool, max_inflight: int, max_queued: int) -> None:
+    def __init__(
+        self,
+        client_id: str,
+        *,
+        persistent: bool,
+        max_inflight: int,
+        max_queued: int,
+        created_at: int = 0,
+        number: int = 0,
+    ) -> None:
         self.client_id = client_id
         self.persistent = persistent
+        self.created_at = created_at
+        self.number = number
+        self.client: Client | None = None
+        self.disconnected_at: int | None = None
         self.subscriptions: dict[str, Subscription] = {}
         self.dropped = 0
         self._max_inflight = max_inflight
@@ -76,6 +96,31 @@ class Session:
         self._queue: deque[Delivery] = deque()
         self._unreleased: set[int] = set()
         self._last_packet_id = 0
+
+    @property
+    def queued(self) -> int:
+        """Messages that wait."""
+        return len(self._queue)
+
+    @property
+    def inflight(self) -> int:
+        """Messages that were sent and not acknowledged."""
+        return len(self._inflight)
+
+    @property
+    def unreleased(self) -> int:
+        """QoS 2 messages of the client whose PUBREL is awaited."""
+        return len(self._unreleased)
+
+    @property
+    def max_queued(self) -> int:
+        """Messages that may wait."""
+        return self._max_queued
+
+    @property
+    def max_inflight(self) -> int:
+        """Messages that may be unacknowledged."""
+        return self._max_inflight
 
     def attach(self, outlet: Outlet, mountpoint: str = "") -> None:
         """Go online: send again what was not acknowledged (DUP set), then what waited, in order.

@@ -48,7 +48,9 @@ async def staged() -> AsyncIterator[Stage]:
         authn=authenticate, authz=lambda body: deny() if body["topic"].startswith("deny/") else allow()
     )
     async with serving(mchat):
-        settings = laptop_settings(mchat.url, authz_body="recorded", node="laptop@127.0.0.1")
+        settings = laptop_settings(
+            mchat.url, authz_body="recorded", cache_excludes=(), node="laptop@127.0.0.1"
+        )
         async with LaptopBroker(settings) as broker:
             with clients_of(broker.tcp_port) as clients:
                 yield Stage(broker, mchat, clients)

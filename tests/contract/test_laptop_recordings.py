@@ -2,8 +2,6 @@
 
 Each scenario is driven with a paho client of MQTT 3.1.1; the bodies of its questions and events are compared
 with the recorded ones key by key; what has to differ (moments, ports, ids, the node) by type only.
-The recorded broker answered repeated questions from its decision cache, which the laptop broker does not have
-yet: a recorded cache hit is read as the question that it saved.
 """
 
 from typing import Any
@@ -36,20 +34,14 @@ def recorded() -> list[dict[str, Any]]:
 
 
 def of_client(recorded: list[dict[str, Any]], client_id: str) -> tuple[list[Body], list[Body]]:
-    """The questions and the events of a recorded client, cache hits as the questions that they saved."""
+    """The questions and the events of a recorded client."""
     questions: list[Body] = []
     events: list[Body] = []
     for line in recorded:
         body = line["body"]
         if body["clientid"] != client_id:
             continue
-        if line["path"] != "/emqx/events":
-            questions.append(body)
-            continue
-        if body.get("authz_source") == "cache":
-            questions.append(next(q for q in questions if q.get("topic") == body["topic"]))
-            body = {**body, "authz_source": "http"}
-        events.append(body)
+        (events if line["path"] == "/emqx/events" else questions).append(body)
     return questions, events
 
 

@@ -56,7 +56,7 @@ class Up:
 @asynccontextmanager
 async def up(folder: Path, **settings: str) -> AsyncIterator[Up]:
     """Start it in a terminal that is too narrow for everything, and wait for its banner."""
-    names = ("hooks_bind", "admin_bind", "laptop_tcp_bind", "laptop_ws_bind")
+    names = ("hooks_bind", "admin_bind", "laptop_tcp_bind", "laptop_ws_bind", "laptop_api_bind")
     ports = {name: free_port() for name in names}
     addresses = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
     variables = {**environment(folder, **addresses, **settings), "COLUMNS": "40"}

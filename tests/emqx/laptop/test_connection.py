@@ -6,7 +6,7 @@ import pytest
 
 from emqx.laptop.connection import Connection
 from emqx.laptop.server import LaptopBroker
-from emqx.settings import ListenerSettings
+from emqx.listeners import ListenerSettings
 from tests.emqx import raw
 from tests.emqx.mchat import FakeMChat, allow, deny
 from tests.emqx.mqtt import Clients

@@ -40,7 +40,8 @@ class Stage:
 
 @pytest.fixture
 async def stage(start: Callable[..., Any], mchat: FakeMChat) -> Stage:
-    broker, clients = await start(listeners=LISTENERS)
+    # Each question is asked, so that it can be seen.
+    broker, clients = await start(listeners=LISTENERS, cache_enable=False)
     return Stage(broker, clients, mchat)
 
 

@@ -32,7 +32,7 @@ class SessionWriter:
         self,
         write: Callable[[list[SessionRow]], Awaitable[None]],
         *,
-        gather_s: float = 0.01,
+        gather_s: float = 0.02,
         retry_s: float = 0.5,
         batch: int = 500,
         waiting: int = 100_000,

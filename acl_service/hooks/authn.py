@@ -33,7 +33,7 @@ from acl_service.identity.jwts import UNKNOWN_KEY
 from acl_service.identity.names import refuse_client_id
 from acl_service.memory import LOOK_UPS, Memory
 from acl_service.mounting import refuse_user_name
-from acl_service.policy.connect import ConnectRule, connect_rules
+from acl_service.policy.connect import told
 from acl_service.principals import Client
 from acl_service.sessions import SessionWriter
 from acl_service.verdict import CREDENTIAL_ENDED, FOREIGN_CLIENT, Refusal
@@ -165,10 +165,13 @@ class Authn:
         return await self._freshness.settle(partial(self._judge, question, claim, {}))
 
     def _claim(self, question: AuthnQuestion) -> Claim | Refusal:
-        zone, common_name, subject, pem = map(
-            _known, (question.zone, question.cert_common_name, question.cert_subject, question.cert_pem)
-        )
-        certificate = PeerCertificate(zone, common_name, subject, pem)
+        certificate = None
+        if not question.password:
+            zone, common_name, subject, pem = map(
+                _known,
+                (question.zone, question.cert_common_name, question.cert_subject, question.cert_pem),
+            )
+            certificate = PeerCertificate(zone, common_name, subject, pem)
         return self._authenticator.claim(question.username, question.password, question.peerhost, certificate)
 
     async def _judge_renewed(self, question: AuthnQuestion) -> Admitted | Refusal:
@@ -233,9 +236,9 @@ class Authn:
                 updated_at=now_ms,
             )
         )
-        acl: tuple[ConnectRule, ...] = ()
+        acl = b""
         if self._connect_rules and client.grants is not None:
-            acl = connect_rules(client.grants, zone or None, now_ms)
+            acl = told(client.grants, zone or None, now_ms)
         return encode_answer(
             AuthnAnswer(
                 result="allow",
@@ -248,7 +251,7 @@ class Authn:
                     "zone": zone,
                 },
                 expire_at=msgspec.UNSET if admitted.expire_at is None else admitted.expire_at,
-                acl=acl or msgspec.UNSET,
+                acl=msgspec.Raw(acl) if acl else msgspec.UNSET,
             )
         )
 

@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 
 from acl_service.errors import MalformedBody
-from acl_service.policy.connect import ConnectRule
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -69,7 +68,7 @@ class AuthnAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     is_superuser: bool | msgspec.UnsetType = msgspec.UNSET
     client_attrs: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
     expire_at: int | msgspec.UnsetType = msgspec.UNSET
-    acl: tuple[ConnectRule, ...] | msgspec.UnsetType = msgspec.UNSET
+    acl: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 DENY = b'{"result":"deny"}'

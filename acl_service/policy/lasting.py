@@ -64,14 +64,22 @@ class Lasting:
 
     Args:
         index: of the role's rules.
+
+    Attributes:
+        sheets: by `key`, what `connect.told` keeps of the rights of a zone.
     """
 
-    __slots__ = ("_index", "_rights", "_zones")
+    __slots__ = ("_index", "_rights", "_zones", "sheets")
 
     def __init__(self, index: Index) -> None:
         self._index = index
         self._zones = frozenset(rule.zone for rule in index.rules if rule.zone is not None)
         self._rights: dict[str | None, tuple[Right, ...]] = {}
+        self.sheets: dict[str | None, bytes | None] = {}
+
+    def key(self, zone: str | None) -> str | None:
+        """Return what stands for a zone: all zones that no rule names share theirs."""
+        return zone if zone is None or zone in self._zones else _ELSEWHERE
 
     def rights(self, zone: str | None) -> tuple[Right, ...]:
         """Return the rights that may be told to clients of a zone (`None`: unknown), the most useful first.
@@ -79,7 +87,7 @@ class Lasting:
         All zones that no rule names share theirs. If the rules name too many zones, those that come last get
         what is right in every zone.
         """
-        key = zone if zone is None or zone in self._zones else _ELSEWHERE
+        key = self.key(zone)
         if key not in self._rights:
             if key and len(self._rights) >= _MOST_ZONES:
                 return self.rights(None)

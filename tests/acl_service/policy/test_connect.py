@@ -1,10 +1,11 @@
 from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from acl_service.policy.connect import ConnectRule, connect_rules
+from acl_service.policy.connect import ConnectRule, connect_rules, told
 from acl_service.policy.decide import Request, decide
 from acl_service.policy.document import Document
 from acl_service.policy.grants import Grants, Program
@@ -81,6 +82,46 @@ def test_the_broker_never_grants_more_than_we_would(
                 # `missing` is no answer: `moved` and `familiar` stand for either answer to it.
                 assert decision.allowed or decision.missing, (topic, rules)
     event(f"{action.value}: {'some' if granted else 'nothing'} granted by the broker")
+
+
+ODD_IDS = ("a${username}", 'a"b', "a\\\\u0000employee", "eq a", "客户端", "a b", "", "+", "$x")
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=200)
+@given(
+    policy=reference.lasting(),
+    zone=st.sampled_from(["z", "y", None]),
+    client_id=st.sampled_from([CLIENT, EMPLOYEE, f"{EMPLOYEE}_pc", "a.b:c@d-e", *ODD_IDS]),
+    employee_id=st.sampled_from([EMPLOYEE, "e-1", *ODD_IDS]),
+    own=st.booleans(),
+)
+def test_what_is_told_is_the_same_in_the_brokers_json(
+    policy: tuple[list[Rule], list[Rule]], zone: str | None, client_id: str, employee_id: str, own: bool
+) -> None:
+    grants = reference.grants(policy[0], policy[1] if own else [])
+    grants = replace(grants, client_id=client_id, employee_id=employee_id)
+    for _ in range(2):  # the second time from what the first one kept
+        answer = told(grants, zone, NOW)
+        rules = msgspec.json.decode(answer, type=list[ConnectRule]) if answer else []
+        # Two rights may come to the same words for one client.
+        assert tuple(dict.fromkeys(rules)) == connect_rules(grants, zone, NOW)
+        grants = replace(grants)
+
+
+def test_a_right_that_a_deny_takes_from_some_clients_is_on_no_sheet() -> None:
+    rules = [allow("out/${client_id}", "publish"), rule("deny", "out/bad_pc", "publish")]
+    for client_id, said in (("good_pc", True), ("bad_pc", False), ("good_pc", True)):
+        grants = replace(client(rules, client_id=client_id), exceptions=None)
+        assert (b"out/" in told(grants, None, NOW)) is said
+
+
+def test_the_shipped_policy_is_told_from_one_sheet() -> None:
+    program = Document.load(read("mchat")).program("employee", 1)
+    for client_id in ("bob_pc", "bob_phone"):
+        grants = replace(reference.grants([], []), client_id=client_id, employee_id="bob", program=program)
+        grants = replace(grants, exceptions=None)
+        assert f'"mchat/msg/req/{client_id}/+"'.encode() in told(grants, "default", NOW)
+    assert [sheet is not None for sheet in program.lasting.sheets.values()] == [True]
 
 
 def client(rules: list[Rule], exceptions: list[Rule] | None = None, client_id: str = CLIENT) -> Grants:

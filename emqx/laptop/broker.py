@@ -166,7 +166,7 @@ class Broker:
                 self._resume(session)
             client = client.connected(self.now())
             connection.client, connection.session, connection.will = client, session, will
-            session.client, session.disconnected_at = client, None
+            session.client, session.disconnected_at, session.left = client, None, False
             self._online[client_id] = connection
             if self.events.wants("client.connected"):
                 self.events.emit(client_id, self._bodies.connected(client, self.now()))
@@ -183,6 +183,7 @@ class Broker:
             return
         session.detach()
         session.disconnected_at = disconnected_at = self.now()
+        session.left = reason == "normal"
         if connection.will is not None and reason not in _WITHOUT_WILL:
             await self._publish_will(client, connection.will, connection.decisions)
         if self.events.wants("client.disconnected"):

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from emqx.laptop import durations
-from emqx.laptop.refusals import bad_request, not_emulated
+from emqx.laptop.refusals import invalid_value, not_emulated
 
 MASK = "******"
 """What is shown in place of a secret; a PUT with it keeps the secret that is there (emqx-measured, "REST")."""
@@ -206,8 +206,7 @@ def invalid(error: msgspec.ValidationError) -> Exception:
     """The refusal of a value; msgspec names the place and the rule, never the value, which may be a secret."""
     reason, _, place = str(error).partition(" - at `$")
     path = "root" + place.rstrip("`")
-    said = {"kind": "validation_error", "path": path, "reason": reason}
-    return bad_request(msgspec.json.encode(said).decode())
+    return invalid_value(path, reason)
 
 
 def shown(value: Struct) -> Json:

@@ -1,5 +1,7 @@
 """What the broker's configuration and its REST API say no with, in EMQX's form: a status, a code, a message."""
 
+import msgspec
+
 from emqx.errors import EmqxError
 
 
@@ -8,18 +10,32 @@ class ApiRefusal(EmqxError):
 
     Attributes:
         status: of HTTP.
-        code: EMQX's word for it.
+        code: EMQX's word for it; empty for an answer without one.
+        fault: what is wrong with which value, where that is what it is about.
     """
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: str, message: str, fault: dict[str, object] | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
+        self.fault = fault
 
 
 def bad_request(message: str) -> ApiRefusal:
     """400: the call itself is wrong."""
     return ApiRefusal(400, "BAD_REQUEST", message)
+
+
+def invalid_value(path: str, reason: str, **more: object) -> ApiRefusal:
+    """400: a value is none; never with one that may be a secret.
+
+    Args:
+        path: where it stands.
+        reason: why.
+        more: what else EMQX tells, such as the ``value``.
+    """
+    fault: dict[str, object] = {"kind": "validation_error", "path": path, "reason": reason, **more}
+    return ApiRefusal(400, "BAD_REQUEST", msgspec.json.encode(fault).decode(), fault)
 
 
 def not_found(message: str) -> ApiRefusal:

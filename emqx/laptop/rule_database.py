@@ -58,7 +58,7 @@ class RuleList:
 
 
 class RuleDatabase:
-    """Every rule; it outlives the authorization source that reads it, as EMQX's does.
+    """Every rule.
 
     Args:
         max_subjects: client ids and user names with rules, at most.

@@ -67,6 +67,7 @@ class Session:
     Attributes:
         client: as it connected last; None until it did.
         disconnected_at: when that connection ended, Unix milliseconds; None while it stands.
+        left: whether it ended with the client's DISCONNECT.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Session:
         self.number = number
         self.client: Client | None = None
         self.disconnected_at: int | None = None
+        self.left = False
         self.subscriptions: dict[str, Subscription] = {}
         self.dropped = 0
         self._max_inflight = max_inflight

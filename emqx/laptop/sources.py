@@ -4,14 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import httpx
-import msgspec
 import structlog
 
 from emqx.laptop import durations, objects
 from emqx.laptop.client import Client
 from emqx.laptop.http_backend import BackendError, Calls, HttpBackend, json_object
 from emqx.laptop.objects import AuthorizationSettings, CacheSettings, HttpSource, read, unmasked
-from emqx.laptop.refusals import bad_request, not_emulated, not_found
+from emqx.laptop.refusals import bad_request, invalid_value, not_emulated, not_found
 from emqx.laptop.rule_database import RuleDatabase
 from emqx.laptop.templates import BodyTemplate
 from emqx.rules import Action, Permission, TopicPattern
@@ -212,13 +211,15 @@ class Sources:
         self._sources[kind] = made
 
     def delete(self, kind: str) -> None:
-        """Remove one; the built-in rules stay in their database.
+        """Remove one; with the built-in database its rules go, too (recordings).
 
         Raises:
             ApiRefusal: it is not there.
         """
         self.get(kind)
         del self._sources[kind]
+        if kind == "built_in_database":
+            self._database.clear()
 
     def put_order(self, kinds: Iterable[str]) -> None:
         """Set the order in which they are asked.
@@ -280,5 +281,4 @@ def _read(raw: object) -> HttpSource | objects.RuleDatabase:
         return read(objects.RuleDatabase, raw)
     if kind in _OTHER_TYPES:
         raise not_emulated(f"the authorization source {kind}; it has {' and '.join(_TYPES)}")
-    said = {"kind": "validation_error", "path": "root.type", "reason": f"not one of {', '.join(_TYPES)}"}
-    raise bad_request(msgspec.json.encode(said).decode())
+    raise invalid_value("root.type", f"not one of {', '.join(_TYPES)}")

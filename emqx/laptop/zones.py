@@ -5,18 +5,18 @@
 do. Every other value is what this broker does; changing it is refused as not emulated.
 """
 
+import re
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from emqx.laptop import durations
 from emqx.laptop.objects import Json
-from emqx.laptop.refusals import bad_request, not_emulated
+from emqx.laptop.refusals import bad_request, invalid_value, not_emulated
 from emqx.settings import LaptopSettings
 
 _KEPT = ("force_gc", "force_shutdown")
+_SIZE = re.compile(r"\d+(B|KB|MB|GB)", re.IGNORECASE)
 _LARGEST_QUEUE = 1_000_000
 _STRATEGIES = frozenset(
     ("random", "round_robin", "round_robin_per_group", "local", "sticky", "hash_topic", "hash_clientid")
@@ -78,10 +78,10 @@ class Zones:
             ApiRefusal: a part is missing or unknown, or a value is none or not emulated; nothing changed.
         """
         if not isinstance(raw, dict):
-            raise _invalid("root", "the zone is no object")
+            raise invalid_value("root", "the zone is no object")
         for root in self._global:
             if root not in raw:
-                raise _invalid(root, "required_field")
+                raise invalid_value(root, "required_field")
         _check_names(raw, self._global, "root")
         self._global = self._changed(self._global, raw)
 
@@ -107,7 +107,7 @@ class Zones:
 
     def _merge_zone(self, name: str, raw: object) -> None:
         if not isinstance(raw, dict):
-            raise _invalid(f"zones.{name}", "the zone is no object")
+            raise invalid_value(f"zones.{name}", "the zone is no object")
         if name not in self._others and len(self._others) >= _MOST_ZONES:
             raise bad_request(f"there are {_MOST_ZONES} zones already")
         own = self._others.get(name, {})
@@ -120,7 +120,7 @@ class Zones:
             path = f"broker.shared_subscription_group.{group}.strategy"
             strategy = own.get("strategy") if isinstance(own, dict) else None
             if strategy not in _STRATEGIES:
-                raise _invalid(path, "not_a_enum_symbol")
+                raise invalid_value(path, "not_a_enum_symbol", value=strategy)
             if strategy != "hash_clientid":
                 raise not_emulated(f"the share strategy {strategy}; set {path} to hash_clientid")
             groups = self._broker.setdefault("shared_subscription_group", {})
@@ -134,7 +134,9 @@ class Zones:
         for root in raw:
             if root == "mqtt":
                 _check_mqtt(changed["mqtt"], zone["mqtt"])
-            elif root not in _KEPT and changed[root] != zone[root]:
+            elif root in _KEPT:
+                _check_kept(changed[root], zone[root], root)
+            elif changed[root] != zone[root]:
                 raise not_emulated(f"{root}; leave it as GET tells it")
         return changed
 
@@ -206,28 +208,36 @@ def _check_mqtt(changed: Json, before: Json) -> None:
             try:
                 positive = durations.seconds(str(value)) > 0
             except ValueError as error:
-                raise _invalid(path, "Not a valid duration") from error
+                raise invalid_value(path, "Not a valid duration") from error
             if not positive:
-                raise _invalid(path, "sessions that end at once: give a longer duration")
+                raise invalid_value(path, "sessions that end at once: give a longer duration")
         elif name == "shared_subscription_strategy" and value not in _STRATEGIES:
-            raise _invalid(path, "unable_to_convert_to_enum_symbol")
+            raise invalid_value(path, "unable_to_convert_to_enum_symbol", value=value)
         else:
             raise not_emulated(f"{path} other than {before[name]!r}; leave it as GET tells it")
 
 
+def _check_kept(changed: Json, before: Json, root: str) -> None:
+    for name, value in changed.items():
+        if type(value) is not type(before[name]):
+            raise invalid_value(f"{root}.{name}", f"no {type(before[name]).__name__}")
+        if isinstance(value, str) and _SIZE.fullmatch(value) is None:
+            raise invalid_value(f"{root}.{name}", "Not a valid bytesize")
+
+
 def _check_number(value: object, lowest: int, highest: int, path: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
-        raise _invalid(path, f"expected {lowest}..{highest}")
+        raise invalid_value(path, f"expected {lowest}..{highest}")
 
 
 def _check_names(raw: Json, known: Json, path: str) -> None:
     """Refuse keys that a root does not have."""
     for name, value in raw.items():
         if name not in known:
-            raise _invalid(path, f"unknown_fields: {name}")
+            raise invalid_value(path, f"unknown_fields: {name}")
         if isinstance(known[name], dict) and known[name]:
             if not isinstance(value, dict):
-                raise _invalid(f"{path}.{name}", "no object")
+                raise invalid_value(f"{path}.{name}", "no object")
             _check_names(value, known[name], name)
 
 
@@ -244,8 +254,3 @@ def _only(zone: Json, named: Json) -> Json:
         name: _only(zone[name], value) if isinstance(value, dict) else zone[name]
         for name, value in named.items()
     }
-
-
-def _invalid(path: str, reason: str) -> Exception:
-    said = {"kind": "validation_error", "path": path, "reason": reason}
-    return bad_request(msgspec.json.encode(said).decode())

@@ -1,19 +1,19 @@
 """`/authorization`: the sources in their order, and what holds beside them. A change empties every client's cache."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Literal
 
-import msgspec
 from msgspec import Struct
 
 from emqx.laptop.broker import Broker
 from emqx.laptop.objects import shown, told
-from emqx.laptop.refusals import ApiRefusal, bad_request
+from emqx.laptop.refusals import ApiRefusal, bad_request, invalid_value
 from emqx.laptop.rest.calls import DONE, Answer, Call, Route
 from emqx.laptop.rest.status import resource_status
 
-_TYPES = frozenset({"http", "built_in_database", "file", "mongodb", "mysql", "postgresql", "redis", "ldap"})
+_TYPES = frozenset({"http", "built_in_database", "file"})
+_BESIDE = re.compile(r"(before|after):(.+)")
 
 
 class _Position(Struct, frozen=True):
@@ -21,7 +21,7 @@ class _Position(Struct, frozen=True):
 
 
 class _Move(Struct, frozen=True):
-    position: Literal["front", "rear"]
+    position: str
 
 
 class AuthorizationCalls:
@@ -65,11 +65,10 @@ class AuthorizationCalls:
         """Set one, whole."""
         body = call.members()
         if call.ids[0] not in _TYPES:
-            said = {"path": "type", "reason": "unable_to_convert_to_enum_symbol", "value": call.ids[0][:64]}
-            raise bad_request(msgspec.json.encode({"kind": "validation_error", **said}).decode())
+            raise invalid_value("type", "unable_to_convert_to_enum_symbol", value=call.ids[0][:64])
         if "type" not in body:
-            # EMQX's own answer; 5.8.9 says nothing more.
-            raise ApiRefusal(500, "INTERNAL_ERROR", "the body has no type")
+            # 5.8.9 says nothing more.
+            raise ApiRefusal(500, "", "the body has no type")
         self._sources.put(call.ids[0], body)
         return self._changed()
 
@@ -84,11 +83,18 @@ class AuthorizationCalls:
         return self._changed()
 
     async def move(self, call: Call) -> Answer:
-        """Put one before or behind all others."""
-        kind = self._sources.get(call.ids[0]).settings.type
-        others = [one.settings.type for one in self._sources.all() if one.settings.type != kind]
-        front = call.read(_Move).position == "front"
-        self._sources.put_order([kind, *others] if front else [*others, kind])
+        """Put one before or behind another, or all others."""
+        kind: str = self._sources.get(call.ids[0]).settings.type
+        order: list[str] = [one.settings.type for one in self._sources.all() if one.settings.type != kind]
+        position = call.read(_Move).position
+        beside = _BESIDE.fullmatch(position)
+        if position in ("front", "rear"):
+            order.insert(0 if position == "front" else len(order), kind)
+        elif beside is not None and beside[2] in order:
+            order.insert(order.index(beside[2]) + (beside[1] == "after"), kind)
+        else:
+            raise bad_request("Invalid parameter. Unknow position")
+        self._sources.put_order(order)
         return self._changed()
 
     async def status(self, call: Call) -> Answer:

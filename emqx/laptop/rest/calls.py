@@ -8,7 +8,7 @@ import msgspec
 from starlette.datastructures import QueryParams
 
 from emqx.laptop.objects import invalid
-from emqx.laptop.refusals import bad_request
+from emqx.laptop.refusals import bad_request, invalid_value
 
 T = TypeVar("T")
 
@@ -75,13 +75,7 @@ class Call:
         text = self.query.get(name, str(default))
         if not (text.isascii() and text.isdigit()) or not 1 <= int(text[:12]) <= (highest or 10**12):
             wanted = f"1..{highest}" if highest else "a number from 1"
-            said = {
-                "value": text[:32],
-                "reason": {"expected": wanted},
-                "path": name,
-                "kind": "validation_error",
-            }
-            raise bad_request(msgspec.json.encode(said).decode())
+            raise invalid_value(name, f"expected {wanted}", value=text[:32])
         return int(text)
 
     @property

@@ -29,7 +29,7 @@ def _disconnected_at(session: Session, _: Client) -> str | UnsetType:
 
 
 def _disconnect_properties(session: Session, _: Client) -> object:
-    return UNSET if session.disconnected_at is None else {}
+    return {} if session.left else UNSET
 
 
 FIELDS: dict[str, Field] = {

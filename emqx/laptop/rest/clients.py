@@ -3,11 +3,9 @@
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator
 
-import msgspec
-
 from emqx.laptop.broker import Broker
 from emqx.laptop.decisions import Decision, Question
-from emqx.laptop.refusals import ApiRefusal, bad_request
+from emqx.laptop.refusals import ApiRefusal, bad_request, invalid_value
 from emqx.laptop.rest.calls import DONE, Answer, Call, Route, page
 from emqx.laptop.rest.client_fields import FIELDS, row
 from emqx.laptop.session import Session
@@ -107,8 +105,7 @@ class ClientCalls:
             return self._every_field
         fields = tuple(asked.split(","))
         if unknown := [name for name in fields if name not in FIELDS and name not in self._constant]:
-            said = {"path": "fields", "value": unknown[0][:64], "reason": "matched_no_union_member"}
-            raise bad_request(msgspec.json.encode({"kind": "validation_error", **said}).decode())
+            raise invalid_value("fields", "matched_no_union_member", value=unknown[0][:64])
         return fields
 
     def _matching(self, call: Call) -> list[Session]:
@@ -119,8 +116,7 @@ class ClientCalls:
         ids, names = set(call.query.getlist("clientid")), set(call.query.getlist("username"))
         state = call.query.get("conn_state")
         if state not in (None, *_STATES):
-            said = {"path": "conn_state", "value": state, "reason": "unable_to_convert_to_enum_symbol"}
-            raise bad_request(msgspec.json.encode({"kind": "validation_error", **said}).decode())
+            raise invalid_value("conn_state", "unable_to_convert_to_enum_symbol", value=state)
         like_id, like_name = call.query.get("like_clientid", ""), call.query.get("like_username", "")
         if call.query.get("node", self._broker.settings.node) != self._broker.settings.node:
             return []

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from emqx.laptop.broker import Broker
 from emqx.laptop.hocon import HoconError, parse, render
 from emqx.laptop.objects import Json, told
-from emqx.laptop.refusals import ApiRefusal, bad_request, not_emulated
+from emqx.laptop.refusals import ApiRefusal, bad_request, invalid_value, not_emulated
 from emqx.laptop.rest.calls import Answer, Call, Route
 from emqx.laptop.zones import Zones
 
@@ -67,9 +67,7 @@ class ConfigurationCalls:
         roots = self._roots()
         key = call.query.get("key")
         if key is not None and key not in roots:
-            raise bad_request(
-                f'{{"kind":"validation_error","path":"key","reason":"not one of {", ".join(roots)}"}}'
-            )
+            raise invalid_value("key", f"not one of {', '.join(roots)}")
         return Answer(render(roots if key is None else {key: roots[key]}), text=True)
 
     async def merge(self, call: Call) -> Answer:
@@ -181,4 +179,4 @@ def _told(root: str, refusal: ApiRefusal) -> ApiRefusal:
         return refusal
     if "unknown_fields" in str(refusal):
         return ApiRefusal(500, "INTERNAL_ERROR", f"throw, validation_error: {refusal}")
-    return CallErrors({root: str(refusal)})
+    return CallErrors({root: refusal.fault or str(refusal)})

@@ -78,9 +78,9 @@ class ListenerCalls:
             settings = ListenerSettings(
                 bind=body.bind,
                 zone=body.zone,
-                mountpoint=body.mountpoint,
                 ws=body.type == "ws",
                 name=body.name or "-",
+                **({"mountpoint": body.mountpoint} if body.mountpoint else {}),
             )
         except ValidationError as error:
             raise bad_request("; ".join(str(one["msg"]) for one in error.errors())) from error

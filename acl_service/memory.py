@@ -138,11 +138,11 @@ class Memory:
 
     def grants_version(self, client: Client) -> int:
         """The feed version up to which this client's grants are known to be complete (design.md, "Connect")."""
-        applied = self._invalidations.version
-        versions = [max(client.version, applied), max(self._policy_known, applied)]
+        known = min(client.version, self._policy_known)
         if client.person is not None:
-            versions.append(max(client.person.version, applied))
-        return min(versions)
+            known = min(known, client.person.version)
+        # Older rows that still hold are true up to the newest change.
+        return max(known, self._invalidations.version)
 
     def prove(self, client: Client) -> None:
         """Remember a client id among those that have come in, once the broker or a credential speaks for it."""

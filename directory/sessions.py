@@ -1,11 +1,10 @@
 """What hooks know of sessions: hints, written behind in batches (decision 8: the broker knows the truth)."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final
 
-from msgspec import json
+from msgspec import Struct, json
 from sqlalchemy import Row, Text, bindparam, cast, column, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -26,8 +25,7 @@ _OF_CONNECT: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionRow:
+class SessionRow(Struct, frozen=True, kw_only=True):
     """A session of a client id, live or kept by the broker.
 
     Attributes:

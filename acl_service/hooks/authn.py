@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import msgspec
@@ -40,8 +39,7 @@ from acl_service.verdict import CREDENTIAL_ENDED, FOREIGN_CLIENT, Refusal
 from directory.sessions import SessionRow
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
+class Admitted(msgspec.Struct, frozen=True):
     """A client that may come in, and what it is told.
 
     Attributes:

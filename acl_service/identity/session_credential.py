@@ -7,8 +7,9 @@ a colon, which no id has, and say by themselves what authz must know.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from acl_service.principals import Person
 from directory.credentials import CredentialRow
@@ -19,8 +20,7 @@ CERTIFICATE: Final = "cert:"
 _JWT: Final = re.compile(r"jwt:([1-9][0-9]{0,11})", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class SessionCredential:
+class SessionCredential(msgspec.Struct, frozen=True):
     """The credential that let a session in.
 
     Attributes:

@@ -1,6 +1,6 @@
 """Session rows on both databases, and how often the use of a credential is noted."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from acl_service.session_store import MARKED_MS, SessionStore
 from directory import credentials, people, sessions

@@ -45,7 +45,8 @@ def lines(command: CommandSettings, addresses: Addresses, installed: Installed) 
         kind = f"ws://{listener.bind}/mqtt" if listener.ws else listener.bind
         mountpoint = f", mountpoint {listener.mountpoint}" if listener.mountpoint else ""
         yield f"MQTT, one more        {kind}, zone {listener.zone}{mountpoint}"
-    yield f"Broker's REST API     http://{addresses.api}/api/v5, key and secret in {command.secrets.api_key}, …-secret"
+    yield f"Broker's REST API     http://{addresses.api}/api/v5"
+    yield f"Its key and secret    {command.secrets.api_key}, {command.secrets.api_secret}"
     yield f"Hooks for the broker  http://{addresses.hooks}/emqx/authn, authz, events"
     yield f"Admin API             http://{addresses.admin}, with /health/ready and /metrics"
     database = parse_url(directory_settings(command).database_url)

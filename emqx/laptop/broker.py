@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import count
 from weakref import WeakValueDictionary
 
@@ -192,7 +193,7 @@ class Broker:
         del self._online[client.client_id]
         if reason == "takenover" or (session.persistent and reason not in ("kicked", "discarded")):
             self._expiries[client.client_id] = asyncio.get_running_loop().call_later(
-                client.limits.session_expiry, self._expire, session
+                client.limits.session_expiry, partial(self._end_session, session, redispatch=True)
             )
         else:
             self._end_session(session, redispatch=reason != "kicked")
@@ -249,12 +250,10 @@ class Broker:
             self.events.emit(message.sender, body)
         return len(routes)
 
-    async def _publish_will(
-        self, client: Client, will: packets.WillMessage, decisions: DecisionCache
-    ) -> None:
+    async def _publish_will(self, client: Client, will: packets.WillMessage, memory: DecisionCache) -> None:
         asked = undelayed(will.topic)
         if asked is not None and await self.access.allows(
-            client, "publish", asked, will.qos, retain=will.retain, decisions=decisions
+            client, "publish", asked, will.qos, retain=will.retain, decisions=memory
         ):
             self.publish(
                 Message(
@@ -287,9 +286,6 @@ class Broker:
             # A group member that comes back goes to the end of its list (emqx-measured).
             if subscription.topic_filter.group is not None:
                 self._router.subscribe(session.client_id, subscription.topic_filter, subscription.qos)
-
-    def _expire(self, session: Session) -> None:
-        self._end_session(session, redispatch=True)
 
     def _end_session(self, session: Session, *, redispatch: bool) -> None:
         if (timer := self._expiries.pop(session.client_id, None)) is not None:

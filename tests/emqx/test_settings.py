@@ -1,5 +1,6 @@
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -12,7 +13,7 @@ URL = "http://127.0.0.1:8085"
 
 
 @pytest.mark.parametrize("bind", ["0.0.0.0:1883", "192.168.1.5:1883", "[::]:1883"])
-@pytest.mark.parametrize("setting", ["tcp_bind", "ws_bind"])
+@pytest.mark.parametrize("setting", ["tcp_bind", "ws_bind", "api_bind"])
 def test_only_loopback(setting: str, bind: str) -> None:
     with pytest.raises(ValidationError, match=r"is not a loopback address: this broker serves 127\.0\.0\.1"):
         laptop_settings(URL, **{setting: bind})
@@ -144,3 +145,50 @@ def test_a_listener_that_cannot_be_is_refused(listener: dict[str, str], words: s
 def test_the_two_listeners_have_no_mountpoint() -> None:
     tcp, ws = laptop_settings(URL, zone="z").every_listener
     assert [(one.zone, one.mountpoint, one.ws) for one in (tcp, ws)] == [("z", "", False), ("z", "", True)]
+
+
+def test_a_key_of_the_api_comes_with_its_secret_from_wherever_they_are(tmp_path: Path) -> None:
+    assert laptop_settings(URL).credentials() is None
+    (tmp_path / "key").write_text("name\n", encoding="utf-8")
+    (tmp_path / "secret").write_text(" s3cret ", encoding="utf-8")
+    files = laptop_settings(URL, api_key_file=tmp_path / "key", api_secret_file=tmp_path / "secret")
+    assert files.credentials() == ("name", "s3cret")
+    mixed = laptop_settings(URL, api_key="other", api_secret_file=tmp_path / "secret")
+    assert mixed.credentials() == ("other", "s3cret")
+    assert "s3cret" not in repr(laptop_settings(URL, api_key="name", api_secret="s3cret"))
+    with pytest.raises(SecretError, match=r"MCHAT_LAPTOP_API_SECRET_FILE=.*none: No such file"):
+        laptop_settings(URL, api_key="name", api_secret_file=tmp_path / "none").credentials()
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"api_key": "name"}, "MCHAT_LAPTOP_API_KEY and MCHAT_LAPTOP_API_SECRET belong together"),
+        ({"api_secret": "s3cret"}, "belong together"),
+        (
+            {"api_key": "n", "api_key_file": "n", "api_secret": "s"},
+            "API_KEY and MCHAT_LAPTOP_API_KEY_FILE are both",
+        ),
+        (
+            {"api_key": "n", "api_secret": "s", "api_secret_file": "n"},
+            "API_SECRET_FILE are both set: remove one",
+        ),
+        ({"listeners": [{"bind": "127.0.0.1:0", "name": "default"}]}, "two listeners are called the same"),
+        ({"cache_ttl": 0}, "cache_ttl"),
+        ({"max_rules": 0}, "max_rules"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said) as refused:
+        laptop_settings(URL, **values)
+    assert "s3cret" not in str(refused.value.errors(include_input=False))
+
+
+def test_listeners_have_ids() -> None:
+    more = [
+        {"bind": "127.0.0.1:0"},
+        {"bind": "127.0.0.1:0", "ws": True, "name": "chat"},
+        {"bind": "127.0.0.1:0"},
+    ]
+    ids = [listener.id for listener in laptop_settings(URL, listeners=more).every_listener]
+    assert ids == ["tcp:default", "ws:default", "tcp:listener1", "ws:chat", "tcp:listener3"]

@@ -13,7 +13,7 @@ from mchat.banner import Addresses, lines
 from mchat.errors import CommandError
 from mchat.installation import initialise
 from mchat.roots import opened
-from mchat.settings import CommandSettings
+from mchat.settings import CommandSettings, access_settings, laptop_settings
 from tests.acl_service.serving import now_ms
 
 
@@ -83,3 +83,27 @@ async def test_the_banner_tells_the_policy_and_the_further_listeners(
     said = list(lines(settings[0], plain, await initialise(*settings, now_ms, "mchat")))
     assert any("mchat/group/team" in line for line in said)
     assert not any("one more" in line for line in said)
+
+
+async def test_a_pair_for_the_brokers_api_is_made_once_and_readable_by_its_owner_only(
+    settings: tuple[CommandSettings, DirectorySettings],
+) -> None:
+    command, directory = settings
+    await initialise(command, directory, now_ms)
+    files = (command.secrets.api_key, command.secrets.api_secret)
+    made = [file.read_text() for file in files]
+    assert [file.stat().st_mode & 0o777 for file in files] == [0o600, 0o600]
+    await initialise(command, directory, now_ms)
+    assert [file.read_text() for file in files] == made
+    laptop = laptop_settings(command, access_settings(command))
+    assert laptop.credentials() == tuple(text.strip() for text in made)
+
+
+async def test_a_pair_that_is_set_comes_before_the_one_that_was_made(
+    settings: tuple[CommandSettings, DirectorySettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command, directory = settings
+    await initialise(command, directory, now_ms)
+    monkeypatch.setenv("MCHAT_LAPTOP_API_KEY", "own")
+    monkeypatch.setenv("MCHAT_LAPTOP_API_SECRET", "own-secret")
+    assert laptop_settings(command, access_settings(command)).credentials() == ("own", "own-secret")

@@ -68,7 +68,7 @@ class LaptopSettings(BaseSettings):
         default=(),
         description="Further listeners, a JSON list such as "
         '`[{"bind": "127.0.0.1:1884", "zone": "mchat_chat", "mountpoint": "u/${username}/", "ws": false}]`; '
-        "only `bind` is required, and `ws` means MQTT over WebSocket. "
+        "only `bind` is required, `ws` means MQTT over WebSocket, and a `name` is how the REST API calls it. "
         "In a shell it stands in single quotes; in `.env`, where `${…}` is replaced, the `$` is written `\\u0024`.",
     )
     node: str = Field(default="laptop@127.0.0.1", description="Name of this broker in events.")

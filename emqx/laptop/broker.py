@@ -106,7 +106,7 @@ class Broker:
 
     @property
     def live_connections(self) -> int:
-        """Clients that are connected."""
+        """How many clients are connected."""
         return len(self._online)
 
     def session(self, client_id: str) -> Session | None:

@@ -1,5 +1,6 @@
 """`/clients`: who is there, who leaves, what their connections remember."""
 
+import asyncio
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator
 
@@ -77,8 +78,8 @@ class ClientCalls:
 
     async def kick_many(self, call: Call) -> Answer:
         """End several; those that are not there are no error."""
-        for client_id in call.read(list[str]):
-            await self._broker.kick(client_id)
+        # At once: a will that has to be asked about must not hold up the next.
+        await asyncio.gather(*(self._broker.kick(client_id) for client_id in set(call.read(list[str]))))
         return DONE
 
     async def cache(self, call: Call) -> Answer:

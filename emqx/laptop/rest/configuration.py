@@ -27,7 +27,7 @@ _OTHER_ROOTS = frozenset(
 )
 
 
-class CallErrors(ApiRefusal):
+class MergeRefusal(ApiRefusal):
     """A merge that EMQX refuses with what is wrong by root.
 
     Attributes:
@@ -87,7 +87,7 @@ class ConfigurationCalls:
             return Answer({"errors": fault}, 400)
         try:
             self._merge(said)
-        except CallErrors as refusal:
+        except MergeRefusal as refusal:
             return Answer({"errors": refusal.errors}, 400)
         return Answer("", text=True)
 
@@ -124,9 +124,9 @@ class ConfigurationCalls:
             if root in _OTHER_ROOTS:
                 raise not_emulated(f"the root {root} in HOCON; its objects have calls of their own")
             if root != "authorization" and root not in _OF_ZONES:
-                raise CallErrors({root: f'{{root_key_not_found,<<"{root[:64]}">>}}'})
+                raise MergeRefusal({root: f'{{root_key_not_found,<<"{root[:64]}">>}}'})
             if not isinstance(value, dict):
-                raise CallErrors({root: {"kind": "validation_error", "path": root, "reason": "no object"}})
+                raise MergeRefusal({root: {"kind": "validation_error", "path": root, "reason": "no object"}})
             try:
                 if root == "authorization":
                     settings = self._authorization(value)
@@ -179,4 +179,4 @@ def _told(root: str, refusal: ApiRefusal) -> ApiRefusal:
         return refusal
     if "unknown_fields" in str(refusal):
         return ApiRefusal(500, "INTERNAL_ERROR", f"throw, validation_error: {refusal}")
-    return CallErrors({root: refusal.fault or str(refusal)})
+    return MergeRefusal({root: refusal.fault or str(refusal)})

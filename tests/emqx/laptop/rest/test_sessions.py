@@ -1,5 +1,6 @@
 """Clients, their subscriptions and their end, through the API with real MQTT clients."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -84,6 +85,21 @@ async def test_a_kick_publishes_the_will_and_ends_the_session(place: Place) -> N
     assert (await place.mchat.event_of("client.disconnected", "c"))["reason"] == "kicked"
     with pytest.raises(NotFound):
         await place.api.clients.get("c")
+
+
+async def test_many_are_kicked_at_once(place: Place) -> None:
+    watcher = await place.clients.connected("w")
+    await watcher.subscribe("will")
+    made = [await place.clients.connected(f"c{n}", will=("will", b"gone", 1, False)) for n in range(3)]
+    # Each will waits for an answer; were they kicked one after the other, only one would be asked about.
+    place.mchat.hold("/emqx/authz")
+    kicking = asyncio.create_task(place.api.clients.kick_many([*(f"c{n}" for n in range(3)), "c0", "nobody"]))
+    await until(lambda: len([b for b in place.mchat.asked("authz") if b["topic"] == "will"]) == 4)
+    place.mchat.release()
+    await kicking
+    await watcher.gets(3)
+    for client in made:
+        await client.was_closed()
 
 
 async def test_a_kick_ends_a_session_that_is_away(place: Place) -> None:

@@ -115,8 +115,7 @@ class Broker:
 
     def decisions(self, client_id: str) -> DecisionCache | None:
         """What a client's connection remembers; None while it is away."""
-        connection = self._online.get(client_id)
-        return None if connection is None else connection.decisions
+        return self._online[client_id].decisions if client_id in self._online else None
 
     def clear_decisions(self) -> None:
         """Let every connection forget what was decided."""

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import structs
+
 from emqx.laptop.integrations import Integrations, http_name
 from emqx.laptop.objects import EngineRule, read
 from emqx.laptop.refusals import bad_request, not_found
@@ -149,7 +151,8 @@ class RuleEngine:
         """Take an action out of the rules that use it."""
         for name in self.rules_of(action):
             rule = self.rules[name]
-            rule.settings.actions.remove(f"http:{action}")
+            kept = [one for one in rule.settings.actions if one != f"http:{action}"]
+            rule.settings = structs.replace(rule.settings, actions=kept)
 
     def _prepare(self) -> None:
         self._of_events, self._of_topics = {}, []

@@ -4,8 +4,8 @@ The broker matches a requested filter against a rule as if the filter were a top
 that matches, and asks us if none does (contract sections 1.5 and 3). So a right goes there only if that can
 never grant more than `decide` would: only allows; publishes by pattern, because a publish is a name; subscribes
 of one very filter; nothing that a deny might take back; nothing that changes while the session lasts; nothing in
-a zone with a mountpoint, because the broker does not say at a connect which mountpoint the listener has (contract
-section 1.2), and each question does.
+a zone with a mountpoint, nor in an unknown zone that might be one, because the broker does not say at a connect
+which mountpoint the listener has (contract section 1.2), and each question does.
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from acl_service.policy.denies import MARKS, Own, Search
-from acl_service.policy.grants import Grants
+from acl_service.policy.grants import Grants, Program
 from acl_service.policy.lasting import Right, read_plainly
 from acl_service.policy.rules import Action, Placeholder
 from acl_service.policy.topics import MULTI, SINGLE
@@ -61,7 +61,7 @@ def connect_rules(
         limit: how many rules at most.
     """
     program = grants.program
-    if program.closed or zone in program.zones:
+    if program.closed or _perhaps_mounted(program, zone):
         return ()
     own: Own = (
         (MARKS[Placeholder.CLIENT_ID], grants.client_level),
@@ -105,7 +105,7 @@ def told(grants: Grants, zone: str | None, now_ms: int) -> bytes:
 def _sheet(grants: Grants, zone: str | None) -> bytes | None:
     """The rules of the client's role and zone with marks in them; `None` if the client himself must be looked at."""
     program = grants.program
-    if program.closed or zone in program.zones or grants.exceptions is not None:
+    if program.closed or _perhaps_mounted(program, zone) or grants.exceptions is not None:
         return None
     lasting = program.lasting
     key = lasting.key(zone)
@@ -115,6 +115,11 @@ def _sheet(grants: Grants, zone: str | None) -> bytes | None:
         plain = 0 < len(rights) <= LIMIT and all(right.settled for right in rights) and None not in rules
         lasting.sheets[key] = _encode(rules) if plain else None
     return lasting.sheets[key]
+
+
+def _perhaps_mounted(program: Program, zone: str | None) -> bool:
+    """Whether a stated mountpoint may stand before the client's topics: an unknown zone may be any of those stated."""
+    return bool(program.zones) if zone is None else zone in program.zones
 
 
 def _fits(level: str | None) -> bool:

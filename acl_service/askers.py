@@ -17,6 +17,7 @@ from directory.ids import check_id
 from directory.owners import Owner, candidates, owners
 from directory.principals import ClientRow, PersonRow
 from directory.rules import RuleSubject
+from directory.schema.people import ROLES
 from directory.sessions import SessionRow
 
 
@@ -96,11 +97,12 @@ async def assume(
         client_id: as decision 9 would give it to the person; None = the employee id.
 
     Raises:
-        UnknownAsker: the person does not exist and no role is assumed, or the client id would not be theirs.
-        directory.errors.InvalidId: the employee id can be none.
+        UnknownAsker: the person does not exist and no role is assumed, the role is none that a person can have,
+            or the client id would not be theirs.
+        directory.errors.InvalidId: the id of the person, a group or the department can be none.
         directory.errors.DirectoryError: the database does not answer.
     """
-    check_id("employee", employee_id)
+    _check_assumption(employee_id, assumption)
     client_id = client_id or employee_id
     _check_client_id(client_id)
     known = await memory.find(employee_id)
@@ -148,6 +150,17 @@ def _subjects(client: Client) -> set[Subject]:
         found |= {Subject(cast(SubjectKind, kind), id_) for kind, id_ in person.subjects()}
         found |= {Subject("group", group_id) for group_id in person.groups}
     return found
+
+
+def _check_assumption(employee_id: str, assumption: Assumption) -> None:
+    """Refuse what the directory would: an explanation of somebody who can never be is no answer."""
+    check_id("employee", employee_id)
+    for group_id in assumption.groups:
+        check_id("group", group_id)
+    if assumption.department_id is not None:
+        check_id("department", assumption.department_id)
+    if assumption.role is not None and assumption.role not in ROLES:
+        raise UnknownAsker(f"role {assumption.role!r} is nobody's: use one of {', '.join(ROLES)}")
 
 
 def _check_client_id(client_id: str) -> None:

@@ -137,6 +137,15 @@ async def test_nobody_is_told_who_would_do(served: Served, database: Database) -
         await assume(database, memory, "zoe", Assumption("employee"), "zoepc")
     with pytest.raises(InvalidId, match="is not allowed"):
         await assume(database, memory, "z/e", Assumption("employee"))
+    for impossible in (
+        Assumption("employee", frozenset({"team", "x/y"})),
+        Assumption("employee", department_id=""),
+    ):
+        with pytest.raises(InvalidId, match="is not allowed"):
+            await assume(database, memory, "zoe", impossible)
+    # A role of the policy's that is only there to be extended is nobody's, in the directory.
+    with pytest.raises(UnknownAsker, match=r"'person'.*employee, agent"):
+        await assume(database, memory, "zoe", Assumption("person"))
     stray = await find_client(database, memory, "stray")
     account = await explain(memory, stray, REQUESTS[0], now_ms())
     assert account.explanation is None

@@ -5,6 +5,10 @@ connections with one question in flight on each, as fast as the answers come. Be
 each in turn, the constant (``constant``). The server asked has one processor to itself, the generator and
 PostgreSQL have the others. That the generator is not what is measured is shown by ``authz.busy``: the share of
 the time in which the server was running or ready to.
+
+The hooks answer allows as they are read; the constant of the bars is an ordinary application, as the bars say.
+``authz.ceiling`` is that of a constant answered as it is read, and the share of it that the allows reach: what is left
+of the ratio when both go the short way.
 """
 
 import asyncio
@@ -73,6 +77,7 @@ def figures(size: Size = FULL) -> Iterator[Figure]:
             asyncio.run(company.found(url))
             runs = asyncio.run(_measure(folder, url, processor, allowed, mixed, size))
             yield from runs.figures(kind)
+            yield asyncio.run(_ceiling(folder, processor, allowed, runs, kind, size))
         if "postgresql" not in urls:
             yield unmeasured("authz")
 
@@ -133,6 +138,16 @@ async def _measure(
     fixed_, allow_, mixed_ = (list(each) for each in zip(*rounds, strict=True))
     asked_s = sum(one.load.seconds for one in mixed_)
     return Runs(fixed_, allow_, mixed_, reads / asked_s, no / (yes + no))
+
+
+async def _ceiling(
+    folder: Path, processor: int | None, path: Path, runs: Runs, kind: str, size: Size
+) -> Figure:
+    async with constant(folder, processor, "prompt") as prompt:
+        await prompt.measure(path, size.seconds, 0)
+        rate = (await prompt.measure(path, size.seconds, 4_999)).load.rate
+    allow = middle(runs.allow, lambda one: one.load.rate)
+    return Figure(f"authz.ceiling[{kind}]", allow, "answers/s", rate, allow / rate)
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,11 +92,11 @@ class Target:
 
 
 @asynccontextmanager
-async def constant(folder: Path, processor: int | None) -> AsyncIterator[Target]:
-    """The server that answers a constant, on the processor of the hooks."""
+async def constant(folder: Path, processor: int | None, how: str = "") -> AsyncIterator[Target]:
+    """The server that answers a constant, on the processor of the hooks; ``prompt``: as it reads."""
     port = free_port()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.benchmarks.constant", str(port)), env=environment(folder)
+        *(sys.executable, "-m", "tests.benchmarks.constant", str(port), how), env=environment(folder)
     )
     try:
         await _until_listening(process, port)

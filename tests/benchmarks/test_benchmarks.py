@@ -41,6 +41,10 @@ def test_authz_tells_the_rates_beside_the_constant_and_that_postgresql_is_missin
     assert figures["authz.rate_allow[sqlite]"].bar == 0.70
     assert figures["authz.rate_mixed[sqlite]"].bar == 0.50
     assert 0.2 < figures["authz.denied[sqlite]"].value < 0.4
+    ceiling = figures["authz.ceiling[sqlite]"]
+    assert ceiling.baseline is not None
+    assert ceiling.ratio == pytest.approx(ceiling.value / ceiling.baseline)
+    assert ceiling.value == figures["authz.rate_allow[sqlite]"].value
     assert "apt-get install" in figures["authz.unmeasured[postgresql]"].unit
 
 

@@ -10,7 +10,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from acl_service.askers import Asker, Assumption, assume, find_client, find_person
-from acl_service.explain import Account, Broker, Rights, explain, rights
+from acl_service.explain import Account, Rights, explain, rights
 from acl_service.memory import Memory
 from acl_service.policy.connect import ConnectRule
 from acl_service.policy.decide import Request
@@ -152,12 +152,15 @@ def _answer(console: Console, account: Account, *, everything: bool) -> None:
         )
     _say(console, allowed=account.allowed, reason=account.reason)
     if account.refusal is None:
-        console.print(_who_decides(account.broker), markup=False)
+        console.print(_who_decides(account), markup=False)
 
 
-def _who_decides(broker: Broker) -> str:
-    if broker.by is not None:
-        return f"The broker decides this by itself: at the connect it is told {_shown(broker.by)}"
+def _who_decides(account: Account) -> str:
+    by = account.broker.by
+    if by is not None:
+        return f"The broker decides this by itself: at the connect it is told {_shown(by)}"
+    if account.explanation is not None and account.explanation.reach is None:
+        return "The broker refuses most of what is no topic by itself; what it asks about is denied"
     return "The broker asks MChat: nothing that it is told at the connect speaks to this"
 
 

@@ -91,6 +91,10 @@ def test_explaining_people_newcomers_and_all_rights(mchat: Mchat) -> None:
     group = mchat("explain", "--client", "alice_pc", "--topic", "mchat/group/team").stdout
     assert "ALLOW" in group
     assert "The broker asks MChat" in group
+    nothing = mchat("explain", "--person", "alice", "--topic", "mchat/#/alice").stdout
+    assert "DENY" in nothing
+    assert "what is no topic" in nothing
+    assert "asks MChat" not in nothing
     everything = mchat("explain", "--person", "alice").stdout
     assert re.search(r"subscribe.*mchat/inbox/alice.*the broker", everything)
     assert re.search(r"subscribe.*mchat/group/\$\{group_id\}.*asked", everything)

@@ -63,6 +63,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             if self._deadline is not None:
                 self._deadline.cancel()
                 self._deadline = None
+            if self.timeout_keep_alive_task is None and self._is_idle() and not self.transport.is_closing():
+                # uvicorn stops waiting at any byte: an empty line, or a body that comes behind its answer.
+                self._wait_for_the_next()
             return
         if self._in_head and not self._behind_body:
             self._head += len(data)
@@ -127,10 +130,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._hand_over()
         super().on_message_complete()
 
+    def _is_idle(self) -> bool:
+        """Whether every request that was handed over has been answered."""
+        return self.cycle is None or self.cycle.response_complete
+
     def _can_be_held(self) -> bool:
         """Whether nothing is in hand that must be answered before, and nothing is odd about the request."""
         return (
-            (self.cycle is None or self.cycle.response_complete)
+            self._is_idle()
             and not self.expect_100_continue
             and self.parser.get_method() == b"POST"
             and self.parser.get_http_version() == "1.1"

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from mchat import http_protocol
+from mchat import http_protocol, listeners
 from mchat.listeners import Listener, bind, serve
 
 
@@ -21,6 +21,10 @@ async def peer(request: Request) -> Response:
     return JSONResponse(
         {"peer": request.client.host if request.client else None, "bytes": len(body), "headers": names}
     )
+
+
+async def early(request: Request) -> Response:
+    return JSONResponse({})
 
 
 class Total:
@@ -128,6 +132,33 @@ async def test_a_large_body_is_no_head(port: int) -> None:
 async def test_an_address_that_a_caller_makes_up_is_not_believed(port: int) -> None:
     answer = await request(port, "GET / HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 10.6.6.6\r\n\r\n")
     assert answer["peer"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("sent", "behind"),
+    [
+        (b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", b"\r\n"),
+        (b"POST /early HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n", b"abcde"),
+    ],
+    ids=["an empty line", "a body that comes too late"],
+)
+async def test_bytes_behind_an_answer_do_not_keep_a_connection(
+    monkeypatch: pytest.MonkeyPatch, sent: bytes, behind: bytes
+) -> None:
+    monkeypatch.setattr(listeners, "KEEP_ALIVE_S", 1)
+    app = Starlette(routes=[Route("/", peer), Route("/early", early, methods=["POST"])])
+    stop = asyncio.Event()
+    with bind("127.0.0.1:0", "TEST") as bound:
+        task = asyncio.create_task(serve([Listener(app, bound)], stop))
+        reader, writer = await asyncio.open_connection("127.0.0.1", bound.getsockname()[1])
+        writer.write(sent)
+        assert await reader.readuntil(b"}")
+        writer.write(behind)
+        async with asyncio.timeout(10):
+            assert await reader.read() == b""
+        writer.close()
+        stop.set()
+        await task
 
 
 async def test_many_requests_of_one_connection_are_answered(port: int) -> None:

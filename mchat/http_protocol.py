@@ -13,6 +13,9 @@ HEAD_BYTES = 16 * 1024
 REQUEST_S = 10.0
 """Seconds from the first byte of a request to its last."""
 
+UNREAD_S = 30.0
+"""Seconds in which a caller has to take in what was sent to it, once its connection is full."""
+
 HELD_BYTES = 64 * 1024
 """Bytes of a body that is kept for the short way; a longer one goes to the application as it comes."""
 
@@ -30,9 +33,10 @@ class Ready(Protocol):
 class BoundedHttpProtocol(HttpToolsProtocol):
     """Closes a connection whose head does not end, or whose request does not.
 
-    The parser keeps headers until they are complete, without a limit of its own. A connection that sends
-    nothing at all is closed as an idle one (uvicorn's keep-alive time). Trailers are bounded like a head and
-    dropped: they must not become headers (RFC 9110 section 6.5.1), least of all ``Authorization``.
+    The parser keeps headers until they are complete, without a limit of its own. A connection that sends nothing
+    at all is closed as an idle one (uvicorn's keep-alive time); one that takes none of its answers in is cut, since
+    answers without end would wait for it. Trailers are bounded like a head and dropped: they must not become
+    headers (RFC 9110 section 6.5.1), least of all ``Authorization``.
 
     A POST to an application that is `Ready` is held back until it is whole and then offered to it: a task, a
     cycle and two messages a request cost more than the decision that most of the broker's questions need.
@@ -43,6 +47,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _behind_body = False
     _head = 0
     _deadline: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
     _held: list[tuple[bytes, bytes]] | None = None
     _body = b""
 
@@ -80,7 +85,19 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+        self._stop_waiting_for_room()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Wait no longer than that for a caller who does not read its answers."""
+        super().pause_writing()
+        if self._unread is None:
+            self._unread = self.loop.call_later(UNREAD_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """There is room again."""
+        self._stop_waiting_for_room()
+        super().resume_writing()
 
     def shutdown(self) -> None:
         """Let a request that has begun be finished, held back or not."""
@@ -172,6 +189,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.timeout_keep_alive_task = self.loop.call_later(
             self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
+
+    def _stop_waiting_for_room(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _give_up(self) -> None:
         self.transport.close()

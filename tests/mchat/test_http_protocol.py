@@ -23,6 +23,13 @@ async def peer(request: Request) -> Response:
     )
 
 
+LARGE = 16_000_000  # more than the buffers of two sockets hold
+
+
+async def large(request: Request) -> Response:
+    return Response(bytes(LARGE))
+
+
 async def early(request: Request) -> Response:
     return JSONResponse({})
 
@@ -41,7 +48,9 @@ class Total:
 
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
-    app = Starlette(routes=[Route("/", peer, methods=["GET", "POST"]), Route("/total", Total())])
+    app = Starlette(
+        routes=[Route("/", peer, methods=["GET", "POST"]), Route("/total", Total()), Route("/large", large)]
+    )
     stop = asyncio.Event()
     with bind("127.0.0.1:0", "TEST") as bound:
         task = asyncio.create_task(serve([Listener(app, bound)], stop))
@@ -159,6 +168,32 @@ async def test_bytes_behind_an_answer_do_not_keep_a_connection(
         writer.close()
         stop.set()
         await task
+
+
+async def test_a_caller_who_reads_nothing_is_cut_and_one_who_reads_late_is_not(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_protocol, "UNREAD_S", 0.5)
+    ask = b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_000)
+    writer.write(ask)
+    assert await reader.readexactly(16)
+    with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+        async with asyncio.timeout(10):
+            while True:  # nothing of the answer is read meanwhile
+                writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+    writer.transport.abort()
+    monkeypatch.setattr(http_protocol, "UNREAD_S", 60.0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_000)
+    writer.write(ask + ask)
+    for _ in range(2):
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200")
+        assert len(await reader.readexactly(LARGE)) == LARGE
+    writer.close()
+    await writer.wait_closed()
 
 
 async def test_many_requests_of_one_connection_are_answered(port: int) -> None:

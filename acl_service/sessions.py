@@ -98,7 +98,8 @@ class SessionWriter:
 
     def _lose(self, count: int, error: Exception) -> None:
         self.dropped += count
-        log.warning("session rows lost", count=count, error=f"{type(error).__name__}: {error}")
+        # Not the error's words: a database's repeat the statement and the row.
+        log.warning("session rows lost", count=count, error=type(getattr(error, "orig", error)).__name__)
 
     async def close(self) -> None:
         """Write what is left, once, and stop."""

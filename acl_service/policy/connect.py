@@ -61,7 +61,7 @@ def connect_rules(
         limit: how many rules at most.
     """
     program = grants.program
-    if program.closed or _perhaps_mounted(program, zone):
+    if program.closed or perhaps_mounted(program, zone):
         return ()
     own: Own = (
         (MARKS[Placeholder.CLIENT_ID], grants.client_level),
@@ -105,7 +105,7 @@ def told(grants: Grants, zone: str | None, now_ms: int) -> bytes:
 def _sheet(grants: Grants, zone: str | None) -> bytes | None:
     """The rules of the client's role and zone with marks in them; `None` if the client himself must be looked at."""
     program = grants.program
-    if program.closed or _perhaps_mounted(program, zone) or grants.exceptions is not None:
+    if program.closed or perhaps_mounted(program, zone) or grants.exceptions is not None:
         return None
     lasting = program.lasting
     key = lasting.key(zone)
@@ -117,7 +117,7 @@ def _sheet(grants: Grants, zone: str | None) -> bytes | None:
     return lasting.sheets[key]
 
 
-def _perhaps_mounted(program: Program, zone: str | None) -> bool:
+def perhaps_mounted(program: Program, zone: str | None) -> bool:
     """Whether a stated mountpoint may stand before the client's topics: an unknown zone may be any of those stated."""
     return bool(program.zones) if zone is None else zone in program.zones
 

@@ -3,6 +3,7 @@ import time
 from statistics import median
 
 import pytest
+from structlog.testing import capture_logs
 
 from acl_service.sessions import SessionWriter
 from directory.database import Database
@@ -57,6 +58,23 @@ async def test_memory_is_bounded_and_the_oldest_is_dropped() -> None:
         writer.put(row(name))
     assert (writer.waiting, writer.dropped) == (2, 1)
     await writer.close()
+
+
+async def test_a_row_that_cannot_be_stored_is_lost_alone_and_its_words_are_not_logged() -> None:
+    written: list[SessionRow] = []
+
+    async def write(rows: list[SessionRow]) -> None:
+        if any(one.client_id == "bad" for one in rows):
+            raise ValueError("INSERT INTO client_session … DETAIL: bad")
+        written.extend(rows)
+
+    writer = SessionWriter(write)
+    with capture_logs() as lines:
+        for name in ("a", "bad", "b"):
+            writer.put(row(name))
+        await until(lambda: writer.waiting == 0)
+    assert (written, writer.dropped) == ([row("a"), row("b")], 1)
+    assert lines == [{"event": "session rows lost", "count": 1, "error": "ValueError", "log_level": "warning"}]
 
 
 @pytest.mark.timed

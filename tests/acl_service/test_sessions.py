@@ -74,7 +74,9 @@ async def test_a_row_that_cannot_be_stored_is_lost_alone_and_its_words_are_not_l
             writer.put(row(name))
         await until(lambda: writer.waiting == 0)
     assert (written, writer.dropped) == ([row("a"), row("b")], 1)
-    assert lines == [{"event": "session rows lost", "count": 1, "error": "ValueError", "log_level": "warning"}]
+    assert lines == [
+        {"event": "session rows lost", "count": 1, "error": "ValueError", "log_level": "warning"}
+    ]
 
 
 @pytest.mark.timed

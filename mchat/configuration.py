@@ -42,6 +42,8 @@ _FOUND = {
     "MCHAT_HOOK_SECRETS_FILE": "without `MCHAT_HOOK_SECRETS`, `secrets/hook` in `MCHAT_VAR`",
     "MCHAT_ADMIN_TOKEN_KEY_FILE": "without `MCHAT_ADMIN_TOKEN_KEY`, `secrets/admin-token-key` in `MCHAT_VAR`",
     "MCHAT_LAPTOP_HOOK_SECRET": "the first of the hooks' secrets",
+    "MCHAT_EMQX_API_KEY_FILE": "without an API key, `secrets/emqx-api-key` in `MCHAT_VAR`",
+    "MCHAT_EMQX_API_SECRET_FILE": "without an API key, `secrets/emqx-api-secret` in `MCHAT_VAR`",
     "MCHAT_LAPTOP_API_KEY_FILE": "without an API key, `secrets/emqx-api-key` in `MCHAT_VAR`",
     "MCHAT_LAPTOP_API_SECRET_FILE": "without an API key, `secrets/emqx-api-secret` in `MCHAT_VAR`",
 }

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from acl_service.settings import AccessSettings
 from directory.settings import DirectorySettings
+from emqx.api.settings import ApiSettings
 from emqx.settings import LaptopSettings
 from mchat.errors import CommandError
 
@@ -98,3 +99,19 @@ def laptop_settings(command: CommandSettings, access: AccessSettings) -> LaptopS
         "no hook secret: set MCHAT_HOOK_SECRETS as for `mchat serve`, or MCHAT_LAPTOP_HOOK_SECRET or "
         f"MCHAT_LAPTOP_HOOK_SECRET_FILE; or make {command.secrets.hook} with `mchat init`"
     )
+
+
+def api_settings(command: CommandSettings) -> ApiSettings:
+    """The settings of the REST client; without a key of their own, the pair of `mchat init`, if it is there.
+
+    Key and secret belong together: who sets one of them is asked for the other (`ApiSettings.credentials`).
+    """
+    settings = ApiSettings()
+    files = command.secrets
+    given = (settings.api_key, settings.api_secret, settings.api_key_file, settings.api_secret_file)
+    told = any(
+        bool(one.get_secret_value()) if isinstance(one, SecretStr) else one is not None for one in given
+    )
+    if told or not (files.api_key.exists() and files.api_secret.exists()):
+        return settings
+    return settings.model_copy(update={"api_key_file": files.api_key, "api_secret_file": files.api_secret})

@@ -234,9 +234,9 @@ class Authn:
                 updated_at=now_ms,
             )
         )
-        acl = b""
+        acl, mark = b"", ""
         if self._connect_rules and client.grants is not None:
-            acl = told(client.grants, zone or None, now_ms)
+            acl, mark = told(client.grants, zone or None, now_ms)
         return encode_answer(
             AuthnAnswer(
                 result="allow",
@@ -247,6 +247,7 @@ class Authn:
                     "grants_version": str(version),
                     "credential_id": credential.mark,
                     "zone": zone,
+                    "told": mark,
                 },
                 expire_at=msgspec.UNSET if admitted.expire_at is None else admitted.expire_at,
                 acl=msgspec.Raw(acl) if acl else msgspec.UNSET,

@@ -9,13 +9,14 @@ which mountpoint the listener has (contract section 1.2), and each question does
 """
 
 import re
+from hashlib import blake2b
 from typing import Final
 
 import msgspec
 
 from acl_service.policy.denies import MARKS, Own, Search
 from acl_service.policy.grants import Grants, Program
-from acl_service.policy.lasting import Right, read_plainly
+from acl_service.policy.lasting import Right, Told, read_plainly
 from acl_service.policy.rules import Action, Placeholder
 from acl_service.policy.topics import MULTI, SINGLE
 
@@ -63,10 +64,7 @@ def connect_rules(
     program = grants.program
     if program.closed or perhaps_mounted(program, zone):
         return ()
-    own: Own = (
-        (MARKS[Placeholder.CLIENT_ID], grants.client_level),
-        (MARKS[Placeholder.EMPLOYEE_ID], grants.employee_level),
-    )
+    own = _own(grants)
     values = dict(own)
     search = Search(zone, now_ms, own, STEPS)
     personal = () if grants.exceptions is None else (grants.exceptions.denies,)
@@ -87,22 +85,53 @@ def connect_rules(
     return tuple(found)
 
 
-def told(grants: Grants, zone: str | None, now_ms: int) -> bytes:
-    """Return `connect_rules` in the broker's JSON, a list; empty if there are none.
+_NOTHING: Final = Told(b"", "")
 
-    Where nothing can take a role's rights back and the client has no exceptions, they differ from client to client
-    in the ids only: the list is written once, with marks in their places, and filled in at each connect.
+
+def told(grants: Grants, zone: str | None, now_ms: int) -> Told:
+    """Return what a client is told when it connects.
+
+    Where nothing can take a role's rights back and the client has no exceptions, the rules differ from client to
+    client in the ids only: the list is written once, with marks in their places, and filled in at each connect.
     """
     client, employee = grants.client_level, grants.employee_level
     sheet = _sheet(grants, zone)
     if sheet is None or not _fits(client) or not _fits(employee):
         rules = connect_rules(grants, zone, now_ms)
-        return _encode(rules) if rules else b""
+        return _marked(_encode(rules), grants.program.version) if rules else _NOTHING
     assert client is not None and employee is not None  # noqa: S101 - they fit
-    return sheet.replace(_CLIENT, client.encode()).replace(_EMPLOYEE, employee.encode())
+    return Told(
+        sheet.rules.replace(_CLIENT, client.encode()).replace(_EMPLOYEE, employee.encode()), sheet.mark
+    )
 
 
-def _sheet(grants: Grants, zone: str | None) -> bytes | None:
+def told_at_most(grants: Grants, program: Program, zone: str | None) -> frozenset[ConnectRule]:
+    """Return all that a connect can have been told under another program than the client has now, whatever
+    exceptions there were then.
+
+    Args:
+        grants: of the client, for its ids.
+        program: of its role at that time, in the policy of that time.
+        zone: of its listener; `None` if unknown.
+    """
+    own = _own(grants)
+    return frozenset(
+        rule for rule in (_told(right, own) for right in program.lasting.rights(zone)) if rule is not None
+    )
+
+
+def _own(grants: Grants) -> Own:
+    return (
+        (MARKS[Placeholder.CLIENT_ID], grants.client_level),
+        (MARKS[Placeholder.EMPLOYEE_ID], grants.employee_level),
+    )
+
+
+def _marked(rules: bytes, version: int | None) -> Told:
+    return Told(rules, f"{version}:{blake2b(rules, digest_size=8).hexdigest()}")
+
+
+def _sheet(grants: Grants, zone: str | None) -> Told | None:
     """The rules of the client's role and zone with marks in them; `None` if the client himself must be looked at."""
     program = grants.program
     if program.closed or perhaps_mounted(program, zone) or grants.exceptions is not None:
@@ -113,7 +142,7 @@ def _sheet(grants: Grants, zone: str | None) -> bytes | None:
         rights = lasting.rights(zone)
         rules = [_told(right, ()) for right in rights]
         plain = 0 < len(rights) <= LIMIT and all(right.settled for right in rights) and None not in rules
-        lasting.sheets[key] = _encode(rules) if plain else None
+        lasting.sheets[key] = _marked(_encode(rules), program.version) if plain else None
     return lasting.sheets[key]
 
 

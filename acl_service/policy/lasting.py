@@ -7,7 +7,7 @@ much as the few rights that are told, however many rules the policy has.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from acl_service.policy.denies import ANYBODY, MARKS, NOBODY, Search, marked
 from acl_service.policy.index import Index
@@ -59,6 +59,19 @@ class Right:
     settled: bool
 
 
+class Told(NamedTuple):
+    """What a connect is told.
+
+    Attributes:
+        rules: `connect.connect_rules` in the broker's JSON, a list; empty if there are none.
+        mark: tells these rules from others, `POLICY:DIGEST`; empty if there are none. Sessions of the same client
+            with the same mark were told the same.
+    """
+
+    rules: bytes
+    mark: str
+
+
 class Lasting:
     """The rights of a role that last, zone by zone, each worked out when first asked for.
 
@@ -75,7 +88,7 @@ class Lasting:
         self._index = index
         self._zones = frozenset(rule.zone for rule in index.rules if rule.zone is not None)
         self._rights: dict[str | None, tuple[Right, ...]] = {}
-        self.sheets: dict[str | None, bytes | None] = {}
+        self.sheets: dict[str | None, Told | None] = {}
 
     def key(self, zone: str | None) -> str | None:
         """Return what stands for a zone: all zones that no rule names share theirs."""

@@ -197,7 +197,14 @@ def check_authn_answer(response: httpx.Response) -> None:
         return
     assert answer.keys() <= {"result", "is_superuser", "client_attrs", "expire_at", "acl"}
     assert answer["is_superuser"] is False
-    assert answer["client_attrs"].keys() == {"employee_id", "role", "grants_version", "credential_id", "zone"}
+    assert answer["client_attrs"].keys() == {
+        "employee_id",
+        "role",
+        "grants_version",
+        "credential_id",
+        "zone",
+        "told",
+    }
     assert all(isinstance(value, str) for value in answer["client_attrs"].values())
     assert "tns" not in answer["client_attrs"]
     assert isinstance(answer.get("expire_at", 0), int)

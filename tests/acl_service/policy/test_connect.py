@@ -101,7 +101,7 @@ def test_what_is_told_is_the_same_in_the_brokers_json(
     grants = reference.grants(policy[0], policy[1] if own else [])
     grants = replace(grants, client_id=client_id, employee_id=employee_id)
     for _ in range(2):  # the second time from what the first one kept
-        answer = told(grants, zone, NOW)
+        answer = told(grants, zone, NOW).rules
         rules = msgspec.json.decode(answer, type=list[ConnectRule]) if answer else []
         # Two rights may come to the same words for one client.
         assert tuple(dict.fromkeys(rules)) == connect_rules(grants, zone, NOW)
@@ -112,7 +112,7 @@ def test_a_right_that_a_deny_takes_from_some_clients_is_on_no_sheet() -> None:
     rules = [allow("out/${client_id}", "publish"), rule("deny", "out/bad_pc", "publish")]
     for client_id, said in (("good_pc", True), ("bad_pc", False), ("good_pc", True)):
         grants = replace(client(rules, client_id=client_id), exceptions=None)
-        assert (b"out/" in told(grants, None, NOW)) is said
+        assert (b"out/" in told(grants, None, NOW).rules) is said
 
 
 def test_the_shipped_policy_is_told_from_one_sheet() -> None:
@@ -120,7 +120,7 @@ def test_the_shipped_policy_is_told_from_one_sheet() -> None:
     for client_id in ("bob_pc", "bob_phone"):
         grants = replace(reference.grants([], []), client_id=client_id, employee_id="bob", program=program)
         grants = replace(grants, exceptions=None)
-        assert f'"mchat/msg/req/{client_id}/+"'.encode() in told(grants, "default", NOW)
+        assert f'"mchat/msg/req/{client_id}/+"'.encode() in told(grants, "default", NOW).rules
     assert [sheet is not None for sheet in program.lasting.sheets.values()] == [True]
 
 

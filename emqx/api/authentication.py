@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import ClassVar
+
+import msgspec
 
 from emqx.api.calls import Calls, as_type
 from emqx.api.errors import NotFound, Unsupported
 from emqx.api.objects import Body, ConfiguredObject, as_object, as_objects, body_of
+from emqx.api.pages import PAGE_SIZE, Page, by_number, numbers
 from emqx.api.paths import segment
 from emqx.api.resource_status import ResourceStatus
 
@@ -46,6 +49,18 @@ class AuthenticationSettings(ConfiguredObject):
     """Settings of all authenticators, the node cache among them (5.9 and later)."""
 
     __slots__ = ()
+
+
+class User(msgspec.Struct, frozen=True):
+    """A user of a database of EMQX's own.
+
+    Attributes:
+        user_id: user name or client id, as the authenticator is told.
+        is_superuser: whether it passes every authorization.
+    """
+
+    user_id: str
+    is_superuser: bool = False
 
 
 class Authentication:
@@ -95,6 +110,19 @@ class Authentication:
         return await self._calls.read(
             f"/authentication/{segment(identifier)}/status", as_type(ResourceStatus)
         )
+
+    def users(self, identifier: str, page_size: int = PAGE_SIZE) -> AsyncIterator[User]:
+        """The users of an authenticator with a database of its own, page by page.
+
+        Raises:
+            NotFound: the authenticator is not there.
+        """
+        path = f"/authentication/{segment(identifier)}/users"
+
+        async def page(number: int) -> Page[User]:
+            return await self._calls.read(path, as_type(Page[User]), numbers(number, page_size))
+
+        return by_number(page, call=f"GET {path}")
 
     async def put_order(self, identifiers: Iterable[str]) -> None:
         """Set the order of the chain.

@@ -1,4 +1,4 @@
-"""HOCON as far as EMQX's configuration needs it: objects, lists, values, comments, dotted keys.
+"""HOCON as far as EMQX's configuration needs it: objects, lists, values, comments, dotted keys, texts of many lines.
 
 No includes, no ``${substitution}``, no ``+=``, no concatenation: each is refused by name rather than read wrongly.
 """
@@ -14,9 +14,10 @@ _TOKEN = re.compile(
     r"""(?P<space>[ \t\r]+|(?:\#|//)[^\n]*)
     |(?P<line>\n|,)
     |(?P<mark>[{}\[\]]|\+=|[=:])
+    |(?P<lines>"{3}.*?"{3,})
     |(?P<quoted>"(?:\\.|[^"\\\n])*")
     |(?P<bare>[^\s{}\[\]=:,"\#$]+)""",
-    re.VERBOSE,
+    re.VERBOSE | re.DOTALL,
 )
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _WORDS: Mapping[str, object] = {"true": True, "false": False, "null": None}
@@ -54,7 +55,7 @@ class _Reader:
         place, line = 0, 1
         while place < len(text):
             found = _TOKEN.match(text, place)
-            if found is None or text.startswith('"""', place):
+            if found is None or (found.lastgroup != "lines" and text.startswith('"""', place)):
                 raise HoconError(line, f"{text[place : place + 20]!r} is not understood")
             if found.lastgroup != "space":
                 self._tokens.append((str(found.lastgroup), found[0], line))
@@ -109,6 +110,8 @@ class _Reader:
             return self._items(depth + 1)
         if kind == "quoted":
             value: object = self._unquoted(text)
+        elif kind == "lines":
+            value = _joined(text[3:-3])
         elif kind == "bare" and _NUMBER.fullmatch(text):
             value = json.loads(text)
         elif kind == "bare":
@@ -116,7 +119,7 @@ class _Reader:
         else:
             self._at -= 1
             self._fail()
-        if self._tokens[self._at][0] in ("bare", "quoted"):
+        if self._tokens[self._at][0] in ("bare", "quoted", "lines"):
             self._fail()
         return value
 
@@ -148,6 +151,16 @@ class _Reader:
     def _fail(self) -> NoReturn:
         _, text, line = self._tokens[self._at]
         raise HoconError(line, f"syntax error before: {text}")
+
+
+def _joined(text: str) -> str:
+    """A text between three quotes as it is; EMQX writes those of many lines indented, from ``~`` to ``~``."""
+    if not text.startswith("~\n"):
+        return text
+    lines = text.removeprefix("~\n").removesuffix("~").split("\n")
+    indents = [len(line) - len(line.lstrip(" ")) for line in lines if line.strip()]
+    indent = min(indents, default=0)
+    return "\n".join(line[indent:] for line in lines)
 
 
 def _put(members: dict[str, Any], path: list[str], value: object) -> None:

@@ -9,8 +9,8 @@ from msgspec import Struct
 from emqx.laptop.authenticators import Authenticator
 from emqx.laptop.broker import Broker
 from emqx.laptop.objects import shown, told
-from emqx.laptop.refusals import not_emulated
-from emqx.laptop.rest.calls import DONE, Answer, Call, Route
+from emqx.laptop.refusals import bad_request, not_emulated
+from emqx.laptop.rest.calls import DONE, Answer, Call, Route, page
 from emqx.laptop.rest.status import resource_status
 
 
@@ -38,8 +38,8 @@ class AuthenticationCalls:
         yield Route("PUT", "/authentication/{}", self.put)
         yield Route("DELETE", "/authentication/{}", self.delete)
         yield Route("GET", "/authentication/{}/status", self.status)
-        for method in ("GET", "POST"):
-            yield Route(method, "/authentication/{}/users", self.users)
+        yield Route("GET", "/authentication/{}/users", self.users)
+        yield Route("POST", "/authentication/{}/users", self.create_user)
 
     async def every(self, call: Call) -> Answer:
         """The chain."""
@@ -77,6 +77,13 @@ class AuthenticationCalls:
 
     async def users(self, call: Call) -> Answer:
         """Nobody: the user database is there to be empty."""
+        found = self._chain.get(call.ids[0])
+        if found.question is not None:
+            raise bad_request("Unsupported operation")
+        return page(call, (), str)
+
+    async def create_user(self, call: Call) -> Answer:
+        """Nobody can be put into it."""
         self._chain.get(call.ids[0])
         raise not_emulated("users of the built-in database: who comes in is the hooks' to say")
 

@@ -252,6 +252,16 @@ async def test_what_is_not_emulated_says_so(place: Place, method: str, path: str
     assert "laptop broker" in answered.json()["message"]
 
 
+async def test_nobody_is_in_the_user_database(place: Place) -> None:
+    database = {"mechanism": "password_based", "backend": "built_in_database"}
+    made = await place.api.authentication.create(database)
+    assert [user async for user in place.api.authentication.users(made.id)] == []
+    with pytest.raises(Rejected):
+        await anext(place.api.authentication.users("password_based:http"))
+    with pytest.raises(NotFound):
+        await anext(place.api.authentication.users("jwt"))
+
+
 async def test_objects_are_made_once_and_in_their_order(place: Place) -> None:
     with pytest.raises(Conflict):
         await place.api.rules.create({"id": "mchat_status", "sql": 'SELECT * FROM "t"', "actions": []})

@@ -1,0 +1,1 @@
+"""What a running broker is like, and in what it differs from what MChat needs."""

@@ -1,47 +1,44 @@
-"""Work that a transaction left for a worker outside the database: done at least once, in order by subject."""
+"""Work that a transaction left for a worker outside the database: done at least once, in order by subject.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+Work may come in effect before it is done: `enforced`, it holds up no later work of its subject, and whoever asks
+with `claim_enforced` looks at it again until it can be finished (decision 8: enforced, then confirmed).
+"""
 
-from sqlalchemy import Row, and_, delete, exists, or_, select, update
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Row, and_, delete, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from directory.errors import InvalidValue
 from directory.schema import outbox
+from directory.work import COLUMNS, Backlog, OutboxRow, backlog, outbox_row, pending, recent
 
+__all__ = [
+    "MAX_PROGRESS",
+    "Backlog",
+    "OutboxRow",
+    "backlog",
+    "claim",
+    "claim_enforced",
+    "enforced",
+    "finish",
+    "note",
+    "pending",
+    "postpone",
+    "prune",
+    "recent",
+    "renew",
+]
 
-@dataclass(frozen=True, slots=True)
-class OutboxRow:
-    """A piece of work; `Change.enqueue` makes it.
-
-    Attributes:
-        outbox_id: Its number.
-        worker: Who does it.
-        kind: What it is.
-        subject: What it is about; work of one worker on one subject is done in order.
-        payload: What the worker needs to know.
-        version: The feed version of the change that it belongs to, if the change has one.
-        created_at: Milliseconds since the epoch.
-        attempts: How often it was claimed.
-    """
-
-    outbox_id: int
-    worker: str
-    kind: str
-    subject: str
-    payload: Mapping[str, Any]
-    version: int | None
-    created_at: int
-    attempts: int
-
-
-_COLUMNS = tuple(outbox.c[name] for name in OutboxRow.__slots__)
+MAX_PROGRESS: Final = 4_000
+"""Characters in `OutboxRow.progress`."""
 
 
 async def claim(
     connection: AsyncConnection, worker: str, *, holder: str, now_ms: int, hold_ms: int, limit: int = 100
 ) -> Sequence[OutboxRow]:
-    """Take work that nobody else holds, oldest first, one piece a subject.
+    """Take work that is not in effect and that nobody else holds, oldest first, one piece a subject.
 
     Whoever dies with it loses it after `hold_ms`, and it is done again: work must be repeatable.
 
@@ -54,41 +51,116 @@ async def claim(
         limit: The most pieces.
     """
     earlier = outbox.alias()
-    found = await connection.execute(
-        select(*_COLUMNS)
+    first = ~exists().where(
+        and_(
+            earlier.c.worker == outbox.c.worker,
+            earlier.c.subject == outbox.c.subject,
+            earlier.c.done_at.is_(None),
+            earlier.c.enforced_at.is_(None),
+            earlier.c.outbox_id < outbox.c.outbox_id,
+        )
+    )
+    rows = await _due(
+        connection, worker, now_ms, outbox.c.enforced_at.is_(None) & first, (outbox.c.outbox_id,), limit
+    )
+    await _take(connection, rows, holder, now_ms + hold_ms, attempts=outbox.c.attempts + 1)
+    return [_claimed(row) for row in rows]
+
+
+async def claim_enforced(
+    connection: AsyncConnection, worker: str, *, holder: str, now_ms: int, hold_ms: int, limit: int = 100
+) -> Sequence[OutboxRow]:
+    """Take work that is in effect and due to be looked at again, the longest due first, in no order by subject.
+
+    It does not count as an attempt. Give it back with `enforced` (look again later), `postpone` or `finish`.
+
+    Args:
+        connection: From `Database.write()`: claiming gives nobody rights.
+        worker: Whose work.
+        holder: Who takes it, one name a process.
+        now_ms: The time, milliseconds since the epoch.
+        hold_ms: For how long.
+        limit: The most pieces.
+    """
+    order = (outbox.c.available_at, outbox.c.outbox_id)
+    rows = await _due(connection, worker, now_ms, outbox.c.enforced_at.is_not(None), order, limit)
+    await _take(connection, rows, holder, now_ms + hold_ms)
+    return [outbox_row(row) for row in rows]
+
+
+async def enforced(
+    connection: AsyncConnection, outbox_id: int, *, holder: str, now_ms: int, confirm_at_ms: int
+) -> bool:
+    """Note that work is in effect, and give it back to be looked at again; tells whether `holder` held it.
+
+    The first such note stays: `enforced_at` is when it came in effect, however often it is looked at.
+
+    Args:
+        connection: From `Database.write()`.
+        outbox_id: Which work.
+        holder: Who has it.
+        now_ms: The time, milliseconds since the epoch.
+        confirm_at_ms: From when it is due again.
+    """
+    noted = await connection.execute(
+        update(outbox)
+        .where(_held(outbox_id, holder))
+        .values(
+            enforced_at=func.coalesce(outbox.c.enforced_at, now_ms),
+            available_at=confirm_at_ms,
+            claimed_by=None,
+            claimed_until=None,
+            last_error="",
+        )
+    )
+    return noted.rowcount == 1
+
+
+async def renew(
+    connection: AsyncConnection, outbox_ids: Collection[int], *, holder: str, now_ms: int, hold_ms: int
+) -> set[int]:
+    """Hold work for `hold_ms` more, and return what `holder` still had: it is to let go of the rest.
+
+    A claim that ran out is renewed as long as nobody else has taken the work.
+    """
+    if not outbox_ids:
+        return set()
+    # In one order everywhere, so that two who write some of the same rows never wait for each other.
+    mine = (
+        select(outbox.c.outbox_id)
         .where(
-            outbox.c.worker == worker,
+            outbox.c.outbox_id.in_(sorted(outbox_ids)),
+            outbox.c.claimed_by == holder,
             outbox.c.done_at.is_(None),
-            outbox.c.available_at <= now_ms,
-            or_(outbox.c.claimed_until.is_(None), outbox.c.claimed_until <= now_ms),
-            ~exists().where(
-                and_(
-                    earlier.c.worker == outbox.c.worker,
-                    earlier.c.subject == outbox.c.subject,
-                    earlier.c.done_at.is_(None),
-                    earlier.c.outbox_id < outbox.c.outbox_id,
-                )
-            ),
         )
         .order_by(outbox.c.outbox_id)
-        .limit(limit)
-        .with_for_update(skip_locked=True, of=outbox)
+        .with_for_update()
     )
-    rows = found.all()
-    if rows:
+    kept = set(await connection.scalars(mine))
+    if kept:
         await connection.execute(
-            update(outbox)
-            .where(outbox.c.outbox_id.in_([row.outbox_id for row in rows]))
-            .values(claimed_by=holder, claimed_until=now_ms + hold_ms, attempts=outbox.c.attempts + 1)
+            update(outbox).where(outbox.c.outbox_id.in_(kept)).values(claimed_until=now_ms + hold_ms)
         )
-    return [_claimed(row) for row in rows]
+    return kept
+
+
+async def note(connection: AsyncConnection, outbox_id: int, *, holder: str, progress: str) -> bool:
+    """Note how far work has come, for whoever watches it or takes it over; tells whether `holder` held it.
+
+    Raises:
+        InvalidValue: It is longer than `MAX_PROGRESS`; cut, it might not be readable any more.
+    """
+    if len(progress) > MAX_PROGRESS:
+        raise InvalidValue(f"progress of {len(progress)} characters: at most {MAX_PROGRESS}")
+    noted = await connection.execute(update(outbox).where(_held(outbox_id, holder)).values(progress=progress))
+    return noted.rowcount == 1
 
 
 async def finish(connection: AsyncConnection, outbox_id: int, *, holder: str, now_ms: int) -> bool:
     """Note that work is done; tells whether `holder` still held it."""
     done = await connection.execute(
         update(outbox)
-        .where(outbox.c.outbox_id == outbox_id, outbox.c.claimed_by == holder, outbox.c.done_at.is_(None))
+        .where(_held(outbox_id, holder))
         .values(done_at=now_ms, claimed_until=None, last_error="")
     )
     return done.rowcount == 1
@@ -100,21 +172,10 @@ async def postpone(
     """Give work back until `until_ms`, with what went wrong; tells whether `holder` still held it."""
     given_back = await connection.execute(
         update(outbox)
-        .where(outbox.c.outbox_id == outbox_id, outbox.c.claimed_by == holder, outbox.c.done_at.is_(None))
+        .where(_held(outbox_id, holder))
         .values(available_at=until_ms, claimed_by=None, claimed_until=None, last_error=error[:1_000])
     )
     return given_back.rowcount == 1
-
-
-async def pending(connection: AsyncConnection, worker: str, limit: int = 500) -> Sequence[OutboxRow]:
-    """List work that is not done, held or not, oldest first."""
-    rows = await connection.execute(
-        select(*_COLUMNS)
-        .where(outbox.c.worker == worker, outbox.c.done_at.is_(None))
-        .order_by(outbox.c.outbox_id)
-        .limit(limit)
-    )
-    return [_row(row) for row in rows]
 
 
 async def prune(connection: AsyncConnection, before_ms: int, limit: int = 5_000) -> int:
@@ -132,8 +193,47 @@ async def prune(connection: AsyncConnection, before_ms: int, limit: int = 5_000)
     return gone.rowcount
 
 
-def _row(row: Row[*tuple[Any, ...]]) -> OutboxRow:
-    return OutboxRow(**row._mapping)
+async def _due(
+    connection: AsyncConnection,
+    worker: str,
+    now_ms: int,
+    condition: ColumnElement[bool],
+    order: Sequence[ColumnElement[Any]],
+    limit: int,
+) -> Sequence[Row[*tuple[Any, ...]]]:
+    found = await connection.execute(
+        select(*COLUMNS)
+        .where(
+            outbox.c.worker == worker,
+            outbox.c.done_at.is_(None),
+            outbox.c.available_at <= now_ms,
+            or_(outbox.c.claimed_until.is_(None), outbox.c.claimed_until <= now_ms),
+            condition,
+        )
+        .order_by(*order)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=outbox)
+    )
+    return found.all()
+
+
+async def _take(
+    connection: AsyncConnection,
+    rows: Sequence[Row[*tuple[Any, ...]]],
+    holder: str,
+    until_ms: int,
+    **more: ColumnElement[Any],
+) -> None:
+    if rows:
+        await connection.execute(
+            update(outbox)
+            .where(outbox.c.outbox_id.in_([row.outbox_id for row in rows]))
+            .values(claimed_by=holder, claimed_until=until_ms, **more)
+        )
+
+
+def _held(outbox_id: int, holder: str) -> ColumnElement[bool]:
+    return and_(outbox.c.outbox_id == outbox_id, outbox.c.claimed_by == holder, outbox.c.done_at.is_(None))
 
 
 def _claimed(row: Row[*tuple[Any, ...]]) -> OutboxRow:

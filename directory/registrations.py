@@ -1,6 +1,6 @@
 """Client ids that belong to somebody by registration: devices and shared accounts (decision 9)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -131,6 +131,16 @@ async def list_(
     if employee_id is not None:
         query = query.where(client_registration.c.employee_id == employee_id)
     return [_registration(row) for row in await connection.execute(query)]
+
+
+async def of_employees(connection: AsyncConnection, employee_ids: Collection[str]) -> Sequence[Registration]:
+    """List the registrations of many people, in one query, by pattern."""
+    rows = await connection.execute(
+        select(client_registration)
+        .where(among(connection, client_registration.c.employee_id, employee_ids))
+        .order_by(client_registration.c.pattern)
+    )
+    return [_registration(row) for row in rows]
 
 
 def _registration(row: Row[*tuple[Any, ...]]) -> Registration:

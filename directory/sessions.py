@@ -121,9 +121,14 @@ async def of_clients(connection: AsyncConnection, client_ids: Collection[str]) -
 
 async def of_employee(connection: AsyncConnection, employee_id: str) -> Sequence[SessionRow]:
     """List a person's sessions by client id."""
+    return await of_employees(connection, [employee_id])
+
+
+async def of_employees(connection: AsyncConnection, employee_ids: Collection[str]) -> Sequence[SessionRow]:
+    """List the sessions of many people, in one query, by client id."""
     rows = await connection.execute(
         select(client_session)
-        .where(client_session.c.employee_id == employee_id)
+        .where(among(connection, client_session.c.employee_id, employee_ids))
         .order_by(client_session.c.client_id)
     )
     return [_session(row) for row in rows]

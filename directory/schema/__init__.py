@@ -16,7 +16,7 @@ from directory.schema.people import (
 from directory.schema.records import audit_log, audit_seal, challenge, decision, request
 from directory.schema.rights import acl_rule, client_block, client_registration, policy_version
 from directory.schema.sessions import client_acl, client_session, presence, presence_event, subscription
-from directory.schema.work import change, feed, lease, outbox, replica
+from directory.schema.work import change, feed, lease, outbox, replica, watermark
 
 __all__ = [
     "acl_rule",
@@ -45,4 +45,5 @@ __all__ = [
     "replica",
     "request",
     "subscription",
+    "watermark",
 ]

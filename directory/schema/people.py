@@ -56,6 +56,7 @@ credential = Table(
     moment("created_at"),
     moment("last_used_at", nullable=True),
     one_of("kind", CREDENTIAL_KINDS),
+    Index("ix_credential_expires_at", "expires_at"),
     # Two people with one token or certificate would make "who" a matter of chance.
     Index(
         "uq_credential_hash",

@@ -34,6 +34,8 @@ acl_rule = Table(
     one_of("effect", EFFECTS),
     one_of("action", ACTIONS),
     Index("ix_acl_rule_subject", "subject_kind", "subject_id"),
+    Index("ix_acl_rule_valid_from_at", "valid_from_at"),
+    Index("ix_acl_rule_valid_until_at", "valid_until_at"),
     sqlite_autoincrement=True,
 )
 

@@ -36,14 +36,20 @@ subscription = Table(
     moment("updated_at"),
 )
 
+# `written_at` is 0 while nothing has been written: a row is made before the broker is told, so that what it was
+# told is never without one. Who holds the claim writes; `stale`: the broker may have something else.
 client_acl = Table(
     "client_acl",
     metadata,
     Column("client_id", client_key(), primary_key=True),
     Column("employee_id", key(), nullable=False, index=True),
     text("rules", "[]"),
+    text("left_out", "[]"),
     Column("version", BigInteger, nullable=False),
     moment("written_at"),
+    Column("stale", Boolean, nullable=False, server_default=false()),
+    Column("claimed_by", key()),
+    moment("claimed_until", nullable=True),
 )
 
 presence = Table(

@@ -41,7 +41,10 @@ outbox = Table(
     Column("claimed_by", key()),
     moment("claimed_until", nullable=True),
     Column("attempts", Integer, nullable=False, server_default="0"),
+    # In effect, but to be looked at again before it is done (decision 8); it holds up no later work any more.
+    moment("enforced_at", nullable=True),
     moment("done_at", nullable=True),
+    text("progress"),
     text("last_error"),
     Index(
         "ix_outbox_open",
@@ -51,15 +54,37 @@ outbox = Table(
         postgresql_where=sql("done_at IS NULL"),
     ),
     Index(
-        "ix_outbox_open_subject",
+        "ix_outbox_unenforced",
+        "worker",
+        "outbox_id",
+        sqlite_where=sql("done_at IS NULL AND enforced_at IS NULL"),
+        postgresql_where=sql("done_at IS NULL AND enforced_at IS NULL"),
+    ),
+    Index(
+        "ix_outbox_unenforced_subject",
         "worker",
         "subject",
         "outbox_id",
-        sqlite_where=sql("done_at IS NULL"),
-        postgresql_where=sql("done_at IS NULL"),
+        sqlite_where=sql("done_at IS NULL AND enforced_at IS NULL"),
+        postgresql_where=sql("done_at IS NULL AND enforced_at IS NULL"),
+    ),
+    Index(
+        "ix_outbox_unconfirmed",
+        "worker",
+        "available_at",
+        sqlite_where=sql("done_at IS NULL AND enforced_at IS NOT NULL"),
+        postgresql_where=sql("done_at IS NULL AND enforced_at IS NOT NULL"),
     ),
     Index("ix_outbox_done_at", "done_at"),
     sqlite_autoincrement=True,
+)
+
+# Up to which moment something was gone through that happens by itself, by name.
+watermark = Table(
+    "watermark",
+    metadata,
+    Column("name", key(), primary_key=True),
+    Column("value", BigInteger, nullable=False),
 )
 
 lease = Table(

@@ -1,0 +1,122 @@
+"""Work in the outbox as readers see it: its pieces, what is not done yet, what was done lately.
+
+Callers outside the directory find these functions in `outbox`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Row, and_, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from directory.schema import outbox
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """A piece of work; `Change.enqueue` makes it.
+
+    Attributes:
+        outbox_id: Its number.
+        worker: Who does it.
+        kind: What it is.
+        subject: What it is about; work of one worker on one subject is done in order.
+        payload: What the worker needs to know.
+        version: The feed version of the change that it belongs to, if the change has one.
+        created_at: Milliseconds since the epoch.
+        attempts: How often it was claimed before it was in effect; looking at it again does not count.
+        enforced_at: Since when it is in effect, milliseconds since the epoch; None = it is not, or it was
+            finished without that step.
+        progress: How far a long piece has come, in its worker's own words.
+        last_error: What went wrong last; empty after the next success.
+        done_at: Since when it is done, milliseconds since the epoch; None = it is not.
+    """
+
+    outbox_id: int
+    worker: str
+    kind: str
+    subject: str
+    payload: Mapping[str, Any]
+    version: int | None
+    created_at: int
+    attempts: int
+    enforced_at: int | None
+    progress: str
+    last_error: str
+    done_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What a worker has not done yet, for health and metrics.
+
+    Attributes:
+        unenforced: Pieces that are not in effect.
+        unconfirmed: Pieces that are in effect and not done.
+        oldest_unenforced_at: When the oldest piece that is not in effect was made, milliseconds since the
+            epoch; None if there is none.
+        oldest_error: What went wrong with the oldest open piece with which something did; else empty.
+    """
+
+    unenforced: int
+    unconfirmed: int
+    oldest_unenforced_at: int | None
+    oldest_error: str
+
+
+COLUMNS: Final = tuple(outbox.c[name] for name in OutboxRow.__slots__)
+
+
+def outbox_row(row: Row[*tuple[Any, ...]]) -> OutboxRow:
+    """Make an `OutboxRow` of a row that holds `COLUMNS`."""
+    return OutboxRow(**row._mapping)
+
+
+async def pending(connection: AsyncConnection, worker: str, limit: int = 500) -> Sequence[OutboxRow]:
+    """List work that is not done, held or not, in effect or not, oldest first."""
+    rows = await connection.execute(
+        select(*COLUMNS)
+        .where(outbox.c.worker == worker, outbox.c.done_at.is_(None))
+        .order_by(outbox.c.outbox_id)
+        .limit(limit)
+    )
+    return [outbox_row(row) for row in rows]
+
+
+async def recent(
+    connection: AsyncConnection, worker: str, limit: int = 100, since_ms: int | None = None
+) -> Sequence[OutboxRow]:
+    """List work that is done, the newest first: at most `limit`, and only what was done from `since_ms` on."""
+    query = (
+        select(*COLUMNS)
+        .where(outbox.c.worker == worker, outbox.c.done_at.is_not(None))
+        .order_by(outbox.c.done_at.desc(), outbox.c.outbox_id.desc())
+        .limit(limit)
+    )
+    if since_ms is not None:
+        query = query.where(outbox.c.done_at >= since_ms)
+    return [outbox_row(row) for row in await connection.execute(query)]
+
+
+async def backlog(connection: AsyncConnection, worker: str) -> Backlog:
+    """Count what is not done, in one query that reads open work only."""
+    open_ = and_(outbox.c.worker == worker, outbox.c.done_at.is_(None))
+    unenforced = and_(open_, outbox.c.enforced_at.is_(None))
+    oldest = select(outbox.c.created_at).where(unenforced).order_by(outbox.c.outbox_id).limit(1)
+    failing = (
+        select(outbox.c.last_error)
+        .where(open_, outbox.c.last_error != "")
+        .order_by(outbox.c.outbox_id)
+        .limit(1)
+    )
+    number = select(func.count()).select_from(outbox)
+    found = await connection.execute(
+        select(
+            number.where(unenforced).scalar_subquery().label("unenforced"),
+            number.where(open_, outbox.c.enforced_at.is_not(None)).scalar_subquery().label("unconfirmed"),
+            oldest.scalar_subquery().label("oldest_unenforced_at"),
+            func.coalesce(failing.scalar_subquery(), "").label("oldest_error"),
+        )
+    )
+    return Backlog(**found.one()._mapping)

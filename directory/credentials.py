@@ -119,10 +119,18 @@ async def revoke(change: Change, credential_id: str) -> bool:
         update(credential).where(credential.c.credential_id == credential_id).values(revoked_at=change.now_ms)
     )
     change.touch(Subject("employee", row.employee_id))
-    ids = {"employee_id": row.employee_id, "credential_id": credential_id}
-    change.enqueue("enforcer", "credential_revoked", row.employee_id, ids)
+    leave_work(change, "credential_revoked", row.employee_id, credential_id)
     change.audit("credential.revoke", row.employee_id, {"credential_id": credential_id})
     return True
+
+
+def leave_work(change: Change, kind: str, employee_id: str, credential_id: str) -> None:
+    """Leave work about a credential for the enforcer, in order with all about the same person.
+
+    For this package: `endings` leaves it too, when a credential ends by itself.
+    """
+    ids = {"employee_id": employee_id, "credential_id": credential_id}
+    change.enqueue("enforcer", kind, employee_id, ids)
 
 
 async def list_(connection: AsyncConnection, employee_id: str) -> Sequence[CredentialRow]:

@@ -234,6 +234,15 @@ async def _check_subject(connection: AsyncConnection, kind: str, subject_id: str
 
 def _tell(change: Change, kind: str, rule_id: int, subject_kind: str, subject_id: str) -> None:
     change.touch(Subject(cast(RuleSubject, subject_kind), subject_id))
+    ids = leave_work(change, kind, rule_id, subject_kind, subject_id)
+    change.audit(f"rule.{kind.removeprefix('rule_')}", str(rule_id), ids)
+
+
+def leave_work(change: Change, kind: str, rule_id: int, subject_kind: str, subject_id: str) -> dict[str, Any]:
+    """Leave work about an exception for the enforcer, in order with all about the same subject; returns its payload.
+
+    For this package: `endings` leaves it too, when an exception begins or ends by itself.
+    """
     ids = {"rule_id": rule_id, "subject_kind": subject_kind, "subject_id": subject_id}
     change.enqueue("enforcer", kind, f"{subject_kind}:{subject_id}"[:256], ids)
-    change.audit(f"rule.{kind.removeprefix('rule_')}", str(rule_id), ids)
+    return ids

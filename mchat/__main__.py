@@ -11,9 +11,17 @@ from rich.console import Console
 from acl_service.errors import AccessError
 from acl_service.policy.tables import PolicyError
 from directory.errors import DirectoryError
+from emqx.api.settings import ApiSettings
+from emqx.desired.settings import DesiredSettings
 from emqx.errors import EmqxError
+from emqx.settings import LaptopSettings
 from mchat.command import app
 from mchat.errors import CommandError
+
+_PREFIXES = {
+    settings.__name__: str(settings.model_config.get("env_prefix"))
+    for settings in (LaptopSettings, ApiSettings, DesiredSettings)
+}
 
 
 def main() -> None:
@@ -40,7 +48,7 @@ def fail(message: str) -> None:
 
 def _setting(title: str, fault: ErrorDetails) -> str:
     """Name a setting as it is set: by its environment variable."""
-    prefix = "MCHAT_LAPTOP_" if title == "LaptopSettings" else "MCHAT_"
+    prefix = _PREFIXES.get(title, "MCHAT_")
     name = "".join(str(part) for part in fault["loc"][:1])
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "literal_error":  # one of a few words, so that its value is none to be hidden

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings
 from acl_service.settings import AccessSettings
 from directory.settings import DirectorySettings
 from emqx.api.settings import ApiSettings
+from emqx.desired.settings import DesiredSettings
 from emqx.settings import LaptopSettings
 from mchat.settings import CommandSettings
 
@@ -24,6 +25,7 @@ SECTIONS: tuple[tuple[str, type[BaseSettings]], ...] = (
     ("The directory", DirectorySettings),
     ("The access service", AccessSettings),
     ("EMQX's REST API", ApiSettings),
+    ("EMQX as MChat needs it", DesiredSettings),
     ("The laptop broker", LaptopSettings),
 )
 

@@ -17,6 +17,20 @@ async def _register(database: Database, pattern: str, kind: str, employee_id: st
         await registrations.add(change, pattern, kind, employee_id)
 
 
+async def test_the_registrations_of_many_people_are_listed_by_pattern(database: Database) -> None:
+    await hire(database, "a", "b", "c")
+    for pattern, employee_id in (("box", "b"), ("sensor-", "a"), ("lamp", "c"), ("cam", "a")):
+        await _register(database, pattern, "prefix" if pattern[-1] == "-" else "exact", employee_id)
+    async with database.read() as connection:
+        found = await registrations.of_employees(connection, ["a", "b", "nobody"])
+        assert [(one.pattern, one.kind, one.employee_id) for one in found] == [
+            ("box", "exact", "b"),
+            ("cam", "exact", "a"),
+            ("sensor-", "prefix", "a"),
+        ]
+        assert await registrations.of_employees(connection, []) == []
+
+
 async def test_a_registration_is_told_and_listed(database: Database) -> None:
     await hire(database, "a")
     before = await version_of(database)

@@ -27,6 +27,16 @@ async def test_a_newer_connect_replaces_an_older_one_and_never_the_reverse(datab
     assert await version_of(database) == 0
 
 
+async def test_the_sessions_of_many_people_are_listed_by_client_id(database: Database) -> None:
+    await know(database, "b_1", employee_id="b")
+    await know(database, "a_2", "a_1", employee_id="a")
+    await know(database, "c_1", employee_id="c")
+    async with database.read() as connection:
+        found = await sessions.of_employees(connection, ["b", "a", "nobody"])
+        assert [one.client_id for one in found] == ["a_1", "a_2", "b_1"]
+        assert await sessions.of_employees(connection, []) == []
+
+
 async def test_a_connect_leaves_what_events_know(database: Database) -> None:
     await know(database, "a_1")
     async with database.write() as connection:

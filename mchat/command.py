@@ -10,7 +10,16 @@ from rich.console import Console
 
 from acl_service.askers import Assumption
 from acl_service.policy import profiles
-from mchat import check, client_commands, group_commands, log, person_commands, policy_commands, tryout
+from mchat import (
+    check,
+    client_commands,
+    emqx_commands,
+    group_commands,
+    log,
+    person_commands,
+    policy_commands,
+    tryout,
+)
 from mchat.errors import CommandError
 from mchat.explanation import Inquiry, explain_once
 from mchat.installation import GATEWAY, initialise
@@ -29,6 +38,7 @@ app.add_typer(person_commands.app, name="person")
 app.add_typer(group_commands.app, name="group")
 app.add_typer(client_commands.app, name="client")
 app.add_typer(policy_commands.app, name="policy")
+app.add_typer(emqx_commands.emqx_app, name="emqx")
 app.command("listen")(tryout.listen)
 app.command("publish")(tryout.publish)
 

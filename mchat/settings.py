@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from acl_service.settings import AccessSettings
 from directory.settings import DirectorySettings
 from emqx.api.settings import ApiSettings
+from emqx.desired.broker import Desired, desired
+from emqx.desired.settings import DesiredSettings
 from emqx.settings import LaptopSettings
 from mchat.errors import CommandError
 
@@ -115,3 +117,20 @@ def api_settings(command: CommandSettings) -> ApiSettings:
     if told or not (files.api_key.exists() and files.api_secret.exists()):
         return settings
     return settings.model_copy(update={"api_key_file": files.api_key, "api_secret_file": files.api_secret})
+
+
+def desired_broker(access: AccessSettings) -> Desired:
+    """What a broker shall be like that asks the hooks of these settings; it sends the first secret that they take.
+
+    Raises:
+        CommandError: there is no hook secret anywhere.
+        ConfigurationError: the file of the hooks' secrets cannot be read.
+        emqx.desired.broker.SecretUnfit: EMQX would send something else than this secret.
+    """
+    secrets = access.hook_secret_values()
+    if not secrets:
+        raise CommandError(
+            "no hook secret: set MCHAT_HOOK_SECRETS or MCHAT_HOOK_SECRETS_FILE as for `mchat serve`, or make one "
+            "with `mchat init`"
+        )
+    return desired(DesiredSettings(), SecretStr(secrets[0]), access.service)

@@ -78,8 +78,33 @@ def one_peer(levels: Sequence[object]) -> bool:
 
 
 @st.composite
+def plain_rules(
+    draw: st.DrawFn, effect: Effect, names: tuple[str | Placeholder, ...], qos: frozenset[int] | None = None
+) -> Rule:
+    """Draw a rule without conditions but this one."""
+    levels = draw(st.lists(st.sampled_from(("a", "a", "zz", "+", "$x", *names)), min_size=1, max_size=2))
+    if draw(st.booleans()):
+        levels = [*levels, "#"]
+    assume(one_peer(levels))
+    text = "/".join(each if isinstance(each, str) else each.value for each in levels)
+    action = draw(st.sampled_from(Action))
+    return Rule("r", effect, action, Template.parse(text), source="test", reason="test", qos=qos)
+
+
+@st.composite
+def changing(draw: st.DrawFn) -> list[Rule]:
+    """Draw what is pushed: rights by groups, departments and peers."""
+    qos = draw(st.sampled_from([None, frozenset({0}), frozenset({1, 2})]))
+    drawn = plain_rules(
+        Effect.ALLOW, (Placeholder.GROUP_ID, Placeholder.DEPARTMENT_ID, Placeholder.PEER_ID), qos=qos
+    )
+    return draw(st.lists(drawn, max_size=2))
+
+
+@st.composite
 def sessions(draw: st.DrawFn) -> Session:
-    policy = draw(st.one_of(reference.lasting(), reference.policies()))
+    rules, exceptions = draw(st.one_of(reference.lasting(), reference.policies()))
+    policy = [*rules, *draw(changing())], [*exceptions, *draw(changing())]
     assume(all(one_peer(one.template.levels) for part in policy for one in part))
     colleagues = draw(st.frozensets(st.sampled_from([FRIEND, STRANGER, "a"])))
     then = reference.grants(*policy)
@@ -162,17 +187,6 @@ def test_each_reason_that_is_told_holds(session: Session) -> None:
     left = pushed(session.grants, session.peers, session.zone, NOW).left_out
     assert {(one.topic, one.reason) for one in left} <= found
     event("something left out" if left else "nothing left out")
-
-
-@st.composite
-def plain_rules(draw: st.DrawFn, effect: Effect, names: tuple[str | Placeholder, ...]) -> Rule:
-    levels = draw(st.lists(st.sampled_from(("a", "a", "zz", "+", "$x", *names)), min_size=1, max_size=2))
-    if draw(st.booleans()):
-        levels = [*levels, "#"]
-    assume(one_peer(levels))
-    text = "/".join(each if isinstance(each, str) else each.value for each in levels)
-    action = draw(st.sampled_from(Action))
-    return Rule("r", effect, action, Template.parse(text), source="test", reason="test")
 
 
 @relaxed

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from directory import events, outbox
+from directory import events, outbox, replicas
 from directory.changes import prune_changes
 from directory.database import Database
 from directory.errors import DirectoryError
@@ -31,11 +31,13 @@ class Keeping:
         changes: change rows; a reader that was away longer drops all that it remembers (directory.feed).
         events: the broker's events.
         work: outbox rows that are done.
+        replicas: processes that are silent; longer than the enforcer waits for one (decision 8).
     """
 
     changes: float = 86_400.0
     events: float = 30 * 86_400.0
     work: float = 7 * 86_400.0
+    replicas: float = 3_600.0
 
 
 class Retention:
@@ -85,4 +87,6 @@ class Retention:
             gone += await events.prune(connection, now_ms - int(keeping.events * 1000), STEP)
         async with self._database.write() as connection:
             gone += await outbox.prune(connection, now_ms - int(keeping.work * 1000), STEP)
+        async with self._database.write() as connection:
+            gone += await replicas.forget_silent(connection, now_ms - int(keeping.replicas * 1000))
         return gone

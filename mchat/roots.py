@@ -13,10 +13,12 @@ from typing import Any
 import structlog
 import uvloop
 
-from acl_service.retention import Retention
+from acl_service.heartbeat import Heartbeat
+from acl_service.retention import Keeping, Retention
 from acl_service.service import AccessService
 from directory.connections import parse_url
 from directory.database import Database
+from directory.ids import new_id
 from directory.migrations.upgrade import check_schema
 from directory.settings import DirectorySettings
 from emqx.laptop.server import LaptopBroker
@@ -98,12 +100,23 @@ async def serve_parts(command: CommandSettings, parts: tuple[str, ...], *, with_
         listeners = []
         if "hooks" in parts:
             app = service.hooks()
+            heartbeat = Heartbeat(
+                database,
+                lambda: service.memory.version,
+                replica_id=new_id("hooks_", now_ms()),
+                now_ms=now_ms,
+            )
+            # Before anybody is answered: a revocation waits for all who answer (decision 8).
+            await stack.enter_async_context(heartbeat.beating())
             listeners.append(Listener(app, sockets["hooks"]))
         if "admin" in parts:
             listeners.append(Listener(service.admin(), sockets["admin"]))
         stop = await stack.enter_async_context(stop_signals(with_parent=with_parent))
         if "worker" in parts:
-            work = asyncio.create_task(Retention(database, now_ms).run(), name="retention")
+            # Silent processes are forgotten long after they count as having applied everything.
+            silent = 3_600.0 + directory.feed_stale + access.outage_grace
+            retention = Retention(database, now_ms, Keeping(replicas=silent))
+            work = asyncio.create_task(retention.run(), name="retention")
             stack.push_async_callback(_cancel, work)
         log.info("serving", parts=list(parts), **{part: _name(bound) for part, bound in sockets.items()})
         await serve(listeners, stop)

@@ -10,7 +10,7 @@ from acl_service.policy.document import Document
 from acl_service.policy.grants import Grants, Program
 from acl_service.policy.index import Index
 from acl_service.policy.rules import Rule, exception
-from acl_service.policy.templates import RuleError
+from acl_service.policy.templates import Placeholder, RuleError, Template, is_plain
 from acl_service.principals import Client, Colleagues, Person, Register
 from directory.policies import PolicyRow
 from directory.rules import RuleRow
@@ -58,6 +58,30 @@ class ActivePolicy:
             program = self._programs[role] = self._document.program(role, self._row.version)
         return program
 
+    def peer_topics(self, employee_id: str) -> tuple[str, ...] | None:
+        """The topics that others may reach because they share a group or department with this person.
+
+        None: they are not single topics of the broker's, so that nobody can be found by them.
+        """
+        if self._document is None:
+            return ()
+        templates = {
+            rule.template
+            for rules in self._document.roles.values()
+            for rule in rules
+            if Placeholder.PEER_ID in rule.template.placeholders
+        }
+        if templates and self._document.zones:
+            return None
+        if any(not _single(template) for template in templates):
+            return None
+        return tuple(
+            sorted(
+                "/".join(level if isinstance(level, str) else employee_id for level in template.levels)
+                for template in templates
+            )
+        )
+
     def grants(self, client: Client, person: Person, register: Register) -> Grants:
         """What a client may do: its owner's role, memberships and exceptions, and exceptions of its own."""
         program = self.program(person.role)
@@ -73,6 +97,13 @@ class ActivePolicy:
             exceptions=Index(own, program.version, exceptional=True) if own else None,
             version=min(client.version, person.version),
         )
+
+
+def _single(template: Template) -> bool:
+    return all(
+        is_plain(level) if isinstance(level, str) else level is Placeholder.PEER_ID
+        for level in template.levels
+    )
 
 
 def rules_of(rows: Sequence[RuleRow], service: str) -> tuple[Rule, ...] | None:

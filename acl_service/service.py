@@ -6,7 +6,7 @@ Built by mchat's composition roots; tests build it too, on a database of their o
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -41,6 +41,7 @@ from acl_service.sessions import SessionWriter
 from acl_service.settings import AccessSettings
 from acl_service.ways_in import WaysIn
 from directory import events
+from directory.changes import Subject
 from directory.database import Database
 from directory.events import EventRow
 from directory.feed import Feed
@@ -62,6 +63,8 @@ class AccessService:
         sessions: where answered connects are written behind.
         events: where events are committed in groups.
         settings: as read at the start.
+        when_changed: called, on the event loop and without waiting, when memory has taken in a change.
+        checks: what else the admin listener's health looks at, by name.
     """
 
     settings: AccessSettings
@@ -76,6 +79,8 @@ class AccessService:
     registry: CollectorRegistry
     clock: Callable[[], float]
     now_ms: Callable[[], int]
+    when_changed: list[Callable[[], None]]
+    checks: dict[str, Check]
 
     @classmethod
     @asynccontextmanager
@@ -108,9 +113,16 @@ class AccessService:
             presence_public=settings.presence_public,
             bounds=MemoryBounds(settings.memory_people, settings.memory_clients),
         )
+        when_changed: list[Callable[[], None]] = []
+
+        def changed(version: int, subjects: Sequence[Subject] | None) -> None:
+            memory.apply(version, subjects)
+            for tell in when_changed:
+                tell()
+
         # Several proofs fit into the time after which their absence counts.
         proof_s = min(0.5, feed_stale_s / 4)
-        feed = Feed(database, on_change=memory.apply, clock=clock, poll_s=feed_poll_s, proof_s=proof_s)
+        feed = Feed(database, on_change=changed, clock=clock, poll_s=feed_poll_s, proof_s=proof_s)
         freshness = Freshness(
             feed,
             clock,
@@ -134,6 +146,8 @@ class AccessService:
             registry=registry,
             clock=clock,
             now_ms=now_ms,
+            when_changed=when_changed,
+            checks={},
         )
         service.registry.register(TallyCollector(tally, service._gauges()))
         await feed.start()
@@ -227,7 +241,9 @@ class AccessService:
         )
         guard = Guard(self.memory, self.freshness, mint, self.now_ms)
         log_in = LogIn(self.memory, self.freshness, self.ways_in.admin, mint, self.tally)
-        routes = admin_routes(log_in.respond, live, Ready(self._checks()).respond, self.metrics)
+        routes = admin_routes(
+            log_in.respond, live, Ready({**self._checks(), **self.checks}).respond, self.metrics
+        )
         return Starlette(routes=mounted(routes, guard))
 
     async def metrics(self, request: Request) -> Response:

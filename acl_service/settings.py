@@ -31,6 +31,28 @@ class AccessSettings(BaseSettings):
         description="Whether the answer to a connect carries the rights that do not change during a session. "
         "Off: every publish and subscribe is asked.",
     )
+    push: bool = Field(
+        True,
+        description="Whether the rights that change during a session stand in the broker's built-in database, as each "
+        "client's dynamic ACL. Off: they are asked, and nothing goes on while MChat is away.",
+    )
+    push_rules: int = Field(
+        100,
+        ge=1,
+        le=10_000,
+        description="Rules of one client's dynamic ACL at most; not more than `max_rules` of the broker's source.",
+    )
+    push_rate: float = Field(
+        200.0,
+        gt=0,
+        description="Sessions a second that are brought in line where it is not urgent: new ones, people beside a "
+        "change, and everybody after a policy was activated.",
+    )
+    sweep_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds between two comparisons of everything that the broker holds with what it was given.",
+    )
     hooks_bind: str = Field(
         "127.0.0.1:8085", description="Address and port on which the broker's questions are answered."
     )

@@ -73,6 +73,27 @@ async def after(connection: AsyncConnection, event_id: int, limit: int = 1_000) 
     return [EventRow(**row._mapping) for row in rows]
 
 
+async def newest(connection: AsyncConnection) -> int:
+    """Read the number of the last event; 0 before the first one."""
+    return await connection.scalar(select(func.max(presence_event.c.event_id))) or 0
+
+
+async def comings_and_goings(
+    connection: AsyncConnection, event_id: int, limit: int = 1_000
+) -> Sequence[tuple[int, str]]:
+    """List the numbers and client ids of the connections that began or ended after `event_id`, in order."""
+    rows = await connection.execute(
+        select(presence_event.c.event_id, presence_event.c.client_id)
+        .where(
+            presence_event.c.event_id > event_id,
+            presence_event.c.kind.in_(("client.connected", "client.disconnected")),
+        )
+        .order_by(presence_event.c.event_id)
+        .limit(limit)
+    )
+    return [(row.event_id, row.client_id) for row in rows]
+
+
 async def count(connection: AsyncConnection) -> int:
     """Count the events that are kept."""
     return await connection.scalar(select(func.count()).select_from(presence_event)) or 0

@@ -123,7 +123,8 @@ async def dismiss(change: Change, group_id: str) -> list[str]:
         .values(dismissed_at=change.now_ms, updated_at=change.now_ms)
     )
     change.touch(Subject("group", group_id))
-    change.enqueue("enforcer", "group_dismissed", group_id, {"group_id": group_id})
+    # Nobody is in it any more: the work must say whose rights ended.
+    change.enqueue("enforcer", "group_dismissed", group_id, {"group_id": group_id, "employee_ids": members})
     change.audit("group.dismiss", group_id, {"members": len(members)})
     return members
 

@@ -205,6 +205,14 @@ async def about(
     return tuple(rule_row(row) for row in rows)
 
 
+async def mentions(connection: AsyncConnection, text: str) -> bool:
+    """Tell whether any exception's filter has a text in it, such as a placeholder."""
+    found = await connection.scalar(
+        select(acl_rule.c.rule_id).where(acl_rule.c.filter.contains(text, autoescape=True)).limit(1)
+    )
+    return found is not None
+
+
 def _check_words(subject_kind: str, effect: str, action: str) -> None:
     for word, value, allowed in (
         ("subject", subject_kind, RULE_SUBJECTS),

@@ -47,7 +47,9 @@ async def stack(command: CommandSettings) -> AsyncIterator[Stack]:
         Part("laptop", ("laptop",), ready_port=split_bind(addresses.mqtt)),
     ]
     # Only hooks on this machine answer the laptop broker, wherever they are bound.
-    environment = child_environment({"MCHAT_LAPTOP_HOOKS_URL": f"http://{addresses.hooks}"})
+    environment = child_environment(
+        {"MCHAT_LAPTOP_HOOKS_URL": f"http://{addresses.hooks}", "MCHAT_EMQX_URL": f"http://{addresses.api}"}
+    )
     supervisor = Supervisor(parts, logs, environment)
     await supervisor.start()
     try:

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 import uvloop
 
+from acl_service.enforcement.enforcement import Enforcement
 from acl_service.heartbeat import Heartbeat
 from acl_service.retention import Keeping, Retention
 from acl_service.service import AccessService
@@ -21,10 +22,17 @@ from directory.database import Database
 from directory.ids import new_id
 from directory.migrations.upgrade import check_schema
 from directory.settings import DirectorySettings
+from emqx.api.broker import BrokerApi
 from emqx.laptop.server import LaptopBroker
 from mchat.errors import CommandError
 from mchat.listeners import Listener, bind, serve
-from mchat.settings import CommandSettings, access_settings, directory_settings, laptop_settings
+from mchat.settings import (
+    CommandSettings,
+    access_settings,
+    api_settings,
+    directory_settings,
+    laptop_settings,
+)
 from mchat.signals import stop_signals
 
 log = structlog.get_logger(__name__)
@@ -97,6 +105,10 @@ async def serve_parts(command: CommandSettings, parts: tuple[str, ...], *, with_
                 feed_poll_s=directory.feed_poll,
             )
         )
+        enforcement = None
+        if "worker" in parts:
+            api = await stack.enter_async_context(BrokerApi(api_settings(command)))
+            enforcement = Enforcement(service, api, feed_stale_s=directory.feed_stale)
         listeners = []
         if "hooks" in parts:
             app = service.hooks()
@@ -112,7 +124,8 @@ async def serve_parts(command: CommandSettings, parts: tuple[str, ...], *, with_
         if "admin" in parts:
             listeners.append(Listener(service.admin(), sockets["admin"]))
         stop = await stack.enter_async_context(stop_signals(with_parent=with_parent))
-        if "worker" in parts:
+        if enforcement is not None:
+            await stack.enter_async_context(enforcement.running())
             # Silent processes are forgotten long after they count as having applied everything.
             silent = 3_600.0 + directory.feed_stale + access.outage_grace
             retention = Retention(database, now_ms, Keeping(replicas=silent))

@@ -117,7 +117,9 @@ async def test_a_dismissed_group_has_nobody_and_never_comes_back(company: Databa
     async with company.change("a", 9) as change:
         assert await groups.dismiss(change, "g") == ["a", "b"]
     assert await touched(company, before) == [("group", "g")]
-    assert await enforced(company, before) == [("group_dismissed", {"group_id": "g"})]
+    assert await enforced(company, before) == [
+        ("group_dismissed", {"group_id": "g", "employee_ids": ["a", "b"]})
+    ]
     assert await _members(company) == {}
     async with company.read() as connection:
         assert (await groups.get(connection, "g")).dismissed_at == 9

@@ -1,0 +1,267 @@
+"""Each client's dynamic ACL, as it should stand and as it stands in the broker's built-in database (decision 2)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Final, Literal
+
+import msgspec
+import structlog
+
+from acl_service.enforcement.peers import Peers
+from acl_service.enforcement.sessions import Session
+from acl_service.memory import Memory
+from acl_service.policy.connect import ConnectRule
+from acl_service.policy.pushed import MAX_RULES, Pushed, pushed
+from acl_service.principals import Client
+from directory import client_acls
+from directory.client_acls import Claim, ClientAcl, Written
+from directory.database import Database
+from emqx.api.broker import BrokerApi
+from emqx.api.built_in_rules import BuiltInRule
+from emqx.api.errors import ApiError, NotFound, Unreachable
+
+log = structlog.get_logger(__name__)
+
+HOLD_MS: Final = 5_000
+"""For how long a client id is claimed: whoever is slower has lost it, and does not write again."""
+
+WRITE_S: Final = 3.0
+"""Time for one write, well below that."""
+
+_AT_ONCE: Final = 8
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+@dataclass(slots=True)
+class Given:
+    """What came of giving clients their rules.
+
+    Attributes:
+        written: client ids whose rules the broker took now.
+        held: those that another worker is writing: try again.
+        lost: those whose write came too late: what the broker has now is not known, and must be written anew.
+    """
+
+    written: set[str] = field(default_factory=set)
+    held: set[str] = field(default_factory=set)
+    lost: set[str] = field(default_factory=set)
+
+    @property
+    def settled(self) -> bool:
+        """Whether all of them have the rules that they should have."""
+        return not self.held and not self.lost
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    written: Written
+    rules: tuple[BuiltInRule, ...]
+
+
+class DynamicAcls:
+    """Writes rules under client ids, one writer a client id at a time, whatever the number of workers.
+
+    Args:
+        api: of the broker.
+        database: where claims and what was written are kept.
+        memory: people, client ids and the policy.
+        peers: who shares groups and departments with whom.
+        now_ms: wall clock, milliseconds since the epoch.
+        holder: this process's name in claims.
+        push: whether rules are written at all; if not, those that stand are taken away.
+        lasting: whether rules hold the rights too that a connect would tell, because it tells none.
+        limit: rules of one client at most.
+
+    Attributes:
+        unsupported: why the broker takes no rules; empty if it does.
+    """
+
+    def __init__(
+        self,
+        api: BrokerApi,
+        database: Database,
+        memory: Memory,
+        peers: Peers,
+        now_ms: Callable[[], int],
+        holder: str,
+        *,
+        push: bool = True,
+        lasting: bool = False,
+        limit: int = MAX_RULES,
+    ) -> None:
+        self._api = api
+        self._database = database
+        self._memory = memory
+        self._peers = peers
+        self._now_ms = now_ms
+        self._holders = (f"{holder}:{number}"[-64:] for number in count(1))
+        self._lasting = lasting
+        self._limit = limit
+        self.push = push
+        self.unsupported = ""
+
+    async def wanted(self, client: Client, zone: str | None) -> Pushed:
+        """Work out what one client should have, now.
+
+        Raises:
+            acl_service.errors.Overloaded, directory.errors.DirectoryError: its peers could not be looked up.
+        """
+        peers = await self._peers.of([client])
+        return self._of(client, zone, peers)
+
+    def _of(self, client: Client, zone: str | None, peers: Mapping[str, tuple[str, ...]]) -> Pushed:
+        if not self.push or client.refusal is not None or client.grants is None:
+            return Pushed((), ())
+        shared = peers.get(client.grants.employee_id, ())
+        return pushed(client.grants, shared, zone, self._now_ms(), lasting=self._lasting, limit=self._limit)
+
+    async def give(self, pairs: Sequence[tuple[Session, Client]], *, look: bool = False) -> Given:
+        """Have the broker hold the rules that some sessions should have by now.
+
+        Args:
+            pairs: sessions, and their client ids as memory has them.
+            look: compare with what the broker has, not only with what was written.
+
+        Raises:
+            emqx.api.errors.ApiError: the broker did not take some; the others were written.
+            directory.errors.DirectoryError: the database did not answer.
+        """
+        if not pairs:
+            return Given()
+        peers = await self._peers.of([client for _, client in pairs])
+        wanted = {session.client_id: self._row(session, client, peers) for session, client in pairs}
+        async with self._database.read() as connection:
+            rows = await client_acls.of_clients(connection, wanted)
+        actual = await self._actual(wanted) if look else {}
+        return await self._write(
+            {one: each for one, each in wanted.items() if self.push or one in rows or actual.get(one)},
+            lambda one: _changed(wanted[one], rows.get(one), actual.get(one)),
+        )
+
+    def _row(self, session: Session, client: Client, peers: Mapping[str, tuple[str, ...]]) -> _Wanted:
+        acl = self._of(client, session.zone, peers)
+        rules = tuple(map(_built_in, acl.rules))
+        owner = client.owner.employee_id if client.owner is not None else ""
+        version = self._memory.grants_version(client)
+        left_out = [{"topic": one.topic, "reason": one.reason} for one in acl.left_out[:MAX_RULES]]
+        return _Wanted(
+            Written(client.client_id, owner, version, _encode(rules).decode(), _encode(left_out).decode()),
+            rules,
+        )
+
+    async def take(self, client_ids: Collection[str]) -> Given:
+        """Have the broker hold no rules of client ids any more, and forget that it did.
+
+        Raises:
+            emqx.api.errors.ApiError: the broker did not answer for some; the others are gone.
+            directory.errors.DirectoryError: the database did not answer.
+        """
+        version = self._memory.version
+        nothing = {one: _Wanted(Written(one, "", version, "[]", "[]"), ()) for one in client_ids}
+        return await self._write(nothing, lambda _: True, forget=True)
+
+    async def _write(
+        self, wanted: Mapping[str, _Wanted], changed: Callable[[str], bool], *, forget: bool = False
+    ) -> Given:
+        if not wanted:
+            return Given()
+        holder = next(self._holders)
+        claims = [Claim(one, each.written.employee_id, each.written.version) for one, each in wanted.items()]
+        async with self._database.write() as connection:
+            claimed = await client_acls.claim(
+                connection, claims, holder=holder, now_ms=self._now_ms(), hold_ms=HOLD_MS
+            )
+        given = Given(held=wanted.keys() - claimed)
+        failures: dict[str, ApiError] = {}
+        enough = asyncio.Semaphore(_AT_ONCE)
+
+        async def tell(client_id: str) -> None:
+            async with enough:
+                try:
+                    await self._tell(client_id, wanted[client_id].rules)
+                except ApiError as error:
+                    failures[client_id] = error
+
+        telling = [one for one in sorted(claimed) if changed(one)]
+        await asyncio.gather(*map(tell, telling))
+        took = claimed - failures.keys()
+        async with self._database.write() as connection:
+            if forget:
+                kept = await client_acls.forget(connection, took, holder=holder)
+            else:
+                rows = [wanted[one].written for one in sorted(took)]
+                kept = await client_acls.written(connection, rows, holder=holder, now_ms=self._now_ms())
+            given.lost = (took - kept) & set(telling)
+            await client_acls.mark_stale(connection, given.lost | failures.keys())
+            await client_acls.release(connection, failures.keys(), holder=holder)
+        given.written = set(telling) & kept
+        for client_id in sorted(given.lost):
+            log.warning("rules were written late, and are written again", client_id=client_id)
+        if failures:
+            raise next(iter(failures.values()))
+        return given
+
+    async def _tell(self, client_id: str, rules: tuple[BuiltInRule, ...]) -> None:
+        try:
+            async with asyncio.timeout(WRITE_S):
+                if rules:
+                    await self._api.client_rules.put(client_id, rules)
+                    self.unsupported = ""
+                else:
+                    await self._api.client_rules.delete(client_id)
+        except TimeoutError as error:
+            raise Unreachable(
+                f"rules of {client_id!r}", f"not written within {WRITE_S:g} s", "they are written again"
+            ) from error
+        except NotFound as error:
+            if rules:
+                # Without the source nothing is pushed, nothing is wider, everything is asked: not worth a halt.
+                self.unsupported = f"{error.detail}: the authorization source built_in_database is missing"
+
+    async def _actual(self, client_ids: Iterable[str]) -> dict[str, tuple[BuiltInRule, ...]]:
+        """What the broker has under client ids; those without rules have none."""
+        found: dict[str, tuple[BuiltInRule, ...]] = {}
+        enough = asyncio.Semaphore(_AT_ONCE)
+
+        async def read(client_id: str) -> None:
+            async with enough:
+                found[client_id] = await self.standing(client_id)
+
+        await asyncio.gather(*map(read, client_ids))
+        return found
+
+    async def standing(self, client_id: str) -> tuple[BuiltInRule, ...]:
+        """What the broker has under one client id.
+
+        Raises:
+            emqx.api.errors.ApiError: the broker did not answer.
+        """
+        try:
+            return await self._api.client_rules.get(client_id)
+        except NotFound:
+            return ()
+
+
+def _changed(wanted: _Wanted, row: ClientAcl | None, actual: tuple[BuiltInRule, ...] | None) -> bool:
+    if actual is not None and actual != wanted.rules:
+        return True
+    if row is None or row.written_at == 0:
+        return bool(wanted.rules)
+    return row.stale or row.claimed_by is not None or row.rules != wanted.written.rules
+
+
+def _built_in(rule: ConnectRule) -> BuiltInRule:
+    """A rule in the words of the built-in database (contract 5.1, emqx-measured "Built-in database rules")."""
+    retain: bool | Literal["all"] = "all" if rule.retain is None else rule.retain
+    qos = (0, 1, 2) if rule.qos is None else rule.qos
+    return BuiltInRule(
+        topic=rule.topic, permission="allow", action=_ACTIONS[rule.action], qos=qos, retain=retain
+    )
+
+
+_ACTIONS: Final[dict[str, Literal["publish", "subscribe"]]] = {"publish": "publish", "subscribe": "subscribe"}

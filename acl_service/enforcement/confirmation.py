@@ -1,0 +1,223 @@
+"""The second look: a change is done when it was seen in force after every replica had applied it (decision 8).
+
+A hook replica that has not heard of a change may still let somebody in, or let him subscribe. So the sessions of a
+change are looked at again, new ones too, until none can have been let in by older rights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import structlog
+
+from acl_service.enforcement.acls import DynamicAcls
+from acl_service.enforcement.drains import WORKER, Drains
+from acl_service.enforcement.effects import Effects
+from acl_service.enforcement.ledger import Ledger
+from acl_service.enforcement.replicas import Applied
+from acl_service.enforcement.revocation import HOLD_MS, pause_ms
+from acl_service.enforcement.roster import Roster
+from acl_service.enforcement.scope import Scope, Scopes
+from acl_service.enforcement.spread import Spread
+from acl_service.errors import AccessError
+from directory import blocks, outbox, replicas
+from directory.database import Database
+from directory.errors import DirectoryError
+from directory.outbox import OutboxRow
+from emqx.errors import EmqxError
+
+log = structlog.get_logger(__name__)
+
+AGAIN_MS: Final = 2_000
+"""How often sessions are looked at while a replica has not applied a change."""
+
+_EVERY_S: Final = 0.25
+_TOGETHER: Final = 200
+
+
+class Confirmer:
+    """Looks again at what is in force, until it can be called done.
+
+    Args:
+        database: where the work and the replicas stand.
+        scopes: whom the work is about.
+        effects: what it causes, should the look find something.
+        roster: the broker's sessions.
+        acls: the rules under client ids.
+        spread: those who come after.
+        ledger: what is counted.
+        catch_up: has memory take in every change that is committed.
+        now_ms: wall clock, milliseconds since the epoch.
+        holder: this process's name in claims.
+        silence_ms: see `replicas.Applied`.
+        sleep: waits that many seconds.
+        drains: the gateway's clients that were told to reconnect.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        scopes: Scopes,
+        effects: Effects,
+        roster: Roster,
+        acls: DynamicAcls,
+        spread: Spread,
+        ledger: Ledger,
+        *,
+        catch_up: Callable[[], Awaitable[object]],
+        now_ms: Callable[[], int],
+        holder: str,
+        silence_ms: int,
+        sleep: Callable[[float], Awaitable[None]],
+        drains: Drains,
+    ) -> None:
+        self._database = database
+        self._scopes = scopes
+        self._effects = effects
+        self._roster = roster
+        self._acls = acls
+        self._spread = spread
+        self._ledger = ledger
+        self._catch_up = catch_up
+        self._now_ms = now_ms
+        self._holder = holder
+        self._silence_ms = silence_ms
+        self._sleep = sleep
+        self._drains = drains
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            try:
+                await self.step()
+            except DirectoryError as error:
+                log.warning("confirmation waits for the database", error=str(error))
+            self._ledger.waiting(self._spread.waiting)
+            await self._sleep(_EVERY_S)
+
+    async def step(self) -> int:
+        """Look at all work that is due; returns how much that was.
+
+        Raises:
+            directory.errors.DirectoryError: the database did not answer.
+        """
+        async with self._database.write() as connection:
+            rows = await outbox.claim_enforced(
+                connection,
+                WORKER,
+                holder=self._holder,
+                now_ms=self._now_ms(),
+                hold_ms=HOLD_MS,
+                limit=_TOGETHER,
+            )
+        if rows:
+            await self._look(rows)
+        return len(rows)
+
+    async def _look(self, rows: Sequence[OutboxRow]) -> None:
+        async with self._database.read() as connection:
+            heard = await replicas.list_(connection, "hooks")
+        applied = Applied(heard, self._now_ms(), self._silence_ms)
+        draining: list[str] | None = None
+        try:
+            await self._catch_up()
+            scopes = [await self._scopes.of(row) for row in rows]
+            together = _united([scope for scope in scopes if not scope.wide])
+            draining = (await self._effects.bring(together, look=True)).draining
+        except (AccessError, DirectoryError, EmqxError) as error:
+            # One of them may stand in the way of all: each by itself, so that only its own work waits.
+            log.info("changes are confirmed one by one", count=len(rows), error=str(error))
+        for row in rows:
+            try:
+                await self._confirm(row, applied, draining)
+            except (AccessError, DirectoryError, EmqxError) as error:
+                await self._postpone(row, error)
+
+    async def _confirm(self, row: OutboxRow, applied: Applied, draining: list[str] | None) -> None:
+        """Finish work, or have it looked at again.
+
+        Args:
+            row: the work.
+            applied: what the replicas said before the broker was looked at.
+            draining: clients of the gateway that have to reconnect yet; None: the broker has not been looked at.
+        """
+        scope = await self._scopes.of(row)
+        if scope.wide or draining is None:
+            draining = (await self._effects.bring(scope, look=True, seen=self._renewal(row))).draining
+        ready = applied.everywhere(row.version) and await self._drains.over(row, draining)
+        spread = self._spread.done(row.outbox_id)
+        if spread is None:
+            # A worker that died took this over from its memory.
+            self._spread.add(row.outbox_id, scope.beside)
+            spread = not scope.beside
+        if ready and spread and (row.kind != "client_block" or await self._unblocked(row)):
+            await self._finish(row)
+        else:
+            await self._again(row)
+
+    async def _postpone(self, row: OutboxRow, error: Exception) -> None:
+        self._ledger.failed()
+        log.warning("confirmation is tried again", work=row.outbox_id, kind=row.kind, error=str(error))
+        async with self._database.write() as connection:
+            await outbox.postpone(
+                connection,
+                row.outbox_id,
+                holder=self._holder,
+                until_ms=self._now_ms() + pause_ms(row.attempts),
+                error=str(error),
+            )
+
+    def _renewal(self, row: OutboxRow) -> Callable[[int], Awaitable[None]]:
+        async def seen(sessions: int) -> None:
+            async with self._database.write() as connection:
+                await outbox.renew(
+                    connection,
+                    [row.outbox_id],
+                    holder=self._holder,
+                    now_ms=self._now_ms(),
+                    hold_ms=HOLD_MS,
+                )
+                await outbox.note(
+                    connection, row.outbox_id, holder=self._holder, progress=f"{sessions} sessions confirmed"
+                )
+
+        return seen
+
+    async def _unblocked(self, row: OutboxRow) -> bool:
+        """Let a client id in again, if the broker has nothing of its old owner any more (decision 9)."""
+        client_id = row.payload["client_id"]
+        if await self._roster.of_clients([client_id]) or await self._acls.standing(client_id):
+            return False
+        async with self._database.change(WORKER, self._now_ms()) as change:
+            await blocks.remove(change, client_id, row.version or 0)
+        return True
+
+    async def _again(self, row: OutboxRow) -> None:
+        now_ms = self._now_ms()
+        async with self._database.write() as connection:
+            await outbox.enforced(
+                connection,
+                row.outbox_id,
+                holder=self._holder,
+                now_ms=now_ms,
+                confirm_at_ms=now_ms + AGAIN_MS,
+            )
+
+    async def _finish(self, row: OutboxRow) -> None:
+        now_ms = self._now_ms()
+        async with self._database.write() as connection:
+            done = await outbox.finish(connection, row.outbox_id, holder=self._holder, now_ms=now_ms)
+        self._spread.forget(row.outbox_id)
+        if done:
+            self._ledger.confirmed(row.kind, now_ms - row.created_at)
+
+
+def _united(scopes: Sequence[Scope]) -> Scope:
+    """One scope of several that are not wide; those beside them are the spread's."""
+    return Scope(
+        people=frozenset().union(*(scope.people for scope in scopes)),
+        clients=frozenset().union(*(scope.clients for scope in scopes)),
+        prefixes=tuple(dict.fromkeys(prefix for scope in scopes for prefix in scope.prefixes)),
+        topics=tuple(dict.fromkeys(topic for scope in scopes for topic in scope.topics)),
+    )

@@ -1,0 +1,201 @@
+"""The enforcement put together: what the worker runs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import structlog
+
+from acl_service.enforcement.acls import DynamicAcls
+from acl_service.enforcement.confirmation import Confirmer
+from acl_service.enforcement.drains import WORKER, Drains
+from acl_service.enforcement.effects import Effects
+from acl_service.enforcement.endings import Endings
+from acl_service.enforcement.judgement import Judge
+from acl_service.enforcement.ledger import Ledger
+from acl_service.enforcement.pace import Pace
+from acl_service.enforcement.peers import Peers
+from acl_service.enforcement.push import Pusher
+from acl_service.enforcement.revocation import Enforcer
+from acl_service.enforcement.roster import Roster
+from acl_service.enforcement.scope import Scopes
+from acl_service.enforcement.settling import Settler
+from acl_service.enforcement.spread import Spread
+from acl_service.enforcement.sweep import Sweeper
+from acl_service.enforcement.told import ToldRules
+from acl_service.errors import AccessError
+from acl_service.service import AccessService
+from directory import leases, outbox
+from directory.errors import DirectoryError
+from emqx.api.broker import BrokerApi
+from emqx.errors import EmqxError
+
+log = structlog.get_logger(__name__)
+
+OVERDUE_MS: Final = 5_000
+"""A change that is not in force after so long makes health red."""
+
+_LEASE: Final = "enforcement.sessions"
+_LEASE_MS: Final = 10_000
+_LEASE_EVERY_S: Final = 3.0
+
+
+class Enforcement:
+    """One worker's enforcement, to be run; several of them share the work.
+
+    Args:
+        service: the access service of this process.
+        api: of the broker.
+        feed_stale_s: MCHAT_FEED_STALE.
+    """
+
+    def __init__(self, service: AccessService, api: BrokerApi, *, feed_stale_s: float) -> None:
+        settings, database, memory = service.settings, service.database, service.memory
+        self._database = database
+        self._api = api
+        self._now_ms = service.now_ms
+        self._holder = f"{socket.gethostname()[:24]}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._sweep_s = settings.sweep_seconds
+        catch_up = service.feed.catch_up
+        sleep = asyncio.sleep
+        ledger = Ledger(service.registry)
+        pace = Pace(settings.push_rate, service.clock, sleep)
+        peers = Peers(database, memory, settings.push_rules)
+        self.roster = roster = Roster(api, database, settings.service)
+        self.acls = acls = DynamicAcls(
+            api,
+            database,
+            memory,
+            peers,
+            service.now_ms,
+            self._holder,
+            push=settings.push,
+            lasting=not settings.connect_rules,
+            limit=settings.push_rules,
+        )
+        judge = Judge(memory, ToldRules(database, settings.service, settings.presence_public), service.now_ms)
+        settler = Settler(api, memory, judge, acls, roster, catch_up)
+        effects = Effects(api, roster, settler, pace, ledger, sleep)
+        scopes = Scopes(database, memory, settings.push_rules)
+        drains = Drains(api, database, service.now_ms)
+        self._spread = Spread(roster, settler, pace, catch_up, sleep)
+        stale_ms = int(feed_stale_s * 1000)
+        self.enforcer = Enforcer(
+            database,
+            scopes,
+            effects,
+            self._spread,
+            ledger,
+            catch_up=catch_up,
+            now_ms=service.now_ms,
+            holder=self._holder,
+            confirm_ms=stale_ms,
+            drains=drains,
+        )
+        self._confirmer = Confirmer(
+            database,
+            scopes,
+            effects,
+            roster,
+            acls,
+            self._spread,
+            ledger,
+            catch_up=catch_up,
+            now_ms=service.now_ms,
+            holder=self._holder,
+            silence_ms=stale_ms + int(settings.outage_grace * 1000),
+            sleep=sleep,
+            drains=drains,
+        )
+        self._pusher = Pusher(database, roster, settler, acls, pace, ledger, catch_up=catch_up, sleep=sleep)
+        self._sweeper = Sweeper(
+            api, database, roster, settler, acls, self._pusher, pace, ledger, service.now_ms
+        )
+        self._endings = Endings(database, service.now_ms, self.enforcer.wake)
+        service.when_changed.append(self.enforcer.wake)
+        service.checks["broker"] = self._broker_fault
+        service.checks["enforcement"] = self._work_fault
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Work until the block ends."""
+        tasks = [
+            asyncio.create_task(work, name=name)
+            for name, work in (
+                ("enforcer", self.enforcer.run()),
+                ("confirmer", self._confirmer.run()),
+                ("spread", self._spread.run()),
+                ("endings", self._endings.run()),
+                ("sessions", self._sessions()),
+            )
+        ]
+        for task in tasks:
+            task.add_done_callback(_report)
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _sessions(self) -> None:
+        """Follow sessions and sweep, in one worker of all at a time."""
+        while True:
+            if await self._leads():
+                work = asyncio.gather(self._pusher.run(), self._sweeps())
+                try:
+                    while await self._leads():
+                        await asyncio.wait([work], timeout=_LEASE_EVERY_S)
+                        if work.done():
+                            work.result()
+                finally:
+                    work.cancel()
+                    await asyncio.gather(work, return_exceptions=True)
+            await asyncio.sleep(_LEASE_EVERY_S)
+
+    async def _leads(self) -> bool:
+        try:
+            async with self._database.write() as connection:
+                return await leases.acquire(
+                    connection, _LEASE, holder=self._holder, now_ms=self._now_ms(), hold_ms=_LEASE_MS
+                )
+        except DirectoryError as error:
+            log.warning("the lease of the sessions waits for the database", error=str(error))
+            return False
+
+    async def _sweeps(self) -> None:
+        while True:
+            try:
+                await self._sweeper.sweep()
+            except (AccessError, DirectoryError, EmqxError) as error:
+                log.warning("the sweep is left to the next one", error=str(error))
+                await asyncio.sleep(min(self._sweep_s, 5.0))
+                continue
+            await asyncio.sleep(self._sweep_s)
+
+    async def _broker_fault(self) -> str | None:
+        state = self._api.state
+        if not state.well:
+            return f"EMQX's API does not answer: {state.reason}"
+        return self.acls.unsupported or None
+
+    async def _work_fault(self) -> str | None:
+        async with self._database.read() as connection:
+            left = await outbox.backlog(connection, WORKER)
+        if left.oldest_unenforced_at is None:
+            return None
+        age_ms = self._now_ms() - left.oldest_unenforced_at
+        if age_ms < OVERDUE_MS:
+            return None
+        return f"{left.unenforced} changes are not in force, for up to {age_ms / 1000:.0f} s: {left.oldest_error}"
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.error("a part of the enforcement ended", part=task.get_name(), exc_info=task.exception())

@@ -1,0 +1,118 @@
+"""Which sessions the broker holds of some people or client ids (decision 8: the broker knows, rows are a hint)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
+from itertools import islice
+from typing import Final
+
+from acl_service.enforcement.sessions import FIELDS, Session
+from directory import client_acls, registrations, sessions
+from directory.database import Database
+from emqx.api.broker import BrokerApi
+from emqx.api.clients import ClientFilter
+
+NAMED: Final = 40
+"""Names that one question to the broker holds: they stand in its URL."""
+
+MOST_NAMED: Final = 200
+"""People or client ids beyond which the whole list of the broker is read instead."""
+
+MOST_SOUGHT: Final = 3
+"""People whose client ids are sought by their text too: each is a walk of the broker's over all of its clients."""
+
+
+class Roster:
+    """The sessions of a broker.
+
+    Args:
+        api: of the broker.
+        database: the directory, for what is known of people's client ids.
+        service: this deployment's service id, the realm of user names.
+    """
+
+    def __init__(self, api: BrokerApi, database: Database, service: str) -> None:
+        self._api = api
+        self._database = database
+        self._service = service
+
+    async def of_clients(self, client_ids: Collection[str]) -> list[Session]:
+        """List the sessions of client ids; those that the broker does not have are left out.
+
+        Raises:
+            emqx.api.errors.ApiError: the broker did not answer.
+        """
+        if len(client_ids) > MOST_NAMED:
+            wanted = frozenset(client_ids)
+            return [session async for session in self.everybody() if session.client_id in wanted]
+        found: dict[str, Session] = {}
+        for some in _batched(client_ids):
+            await self._add(found, ClientFilter(client_ids=some))
+        return list(found.values())
+
+    async def of_people(self, employee_ids: Collection[str]) -> list[Session]:
+        """List the sessions that are or may be of some people.
+
+        By the user name that they may have come in with, by the client ids that rows know of, and for a few people
+        by the text of the client ids that are theirs: a JWT comes in without a user name, and a crash loses rows.
+
+        Raises:
+            emqx.api.errors.ApiError: the broker did not answer.
+            directory.errors.DirectoryError: nor did the database.
+        """
+        people = frozenset(employee_ids)
+        if len(people) > MOST_NAMED:
+            return [session async for session in self.everybody() if session.employee_id in people]
+        found: dict[str, Session] = {}
+        for some in _batched(self._user_names(people)):
+            await self._add(found, ClientFilter(usernames=some))
+        known, prefixes = await self._known(people)
+        for some in _batched(known - found.keys()):
+            await self._add(found, ClientFilter(client_ids=some))
+        if len(people) <= MOST_SOUGHT:
+            for text in (*sorted(people), *sorted(prefixes)):
+                await self._add(found, ClientFilter(like_client_id=text), begins_with=text)
+        return list(found.values())
+
+    async def beginning_with(self, prefix: str) -> list[Session]:
+        """List the sessions whose client ids begin with a prefix.
+
+        Raises:
+            emqx.api.errors.ApiError: the broker did not answer.
+        """
+        found: dict[str, Session] = {}
+        await self._add(found, ClientFilter(like_client_id=prefix), begins_with=prefix)
+        return list(found.values())
+
+    async def everybody(self) -> AsyncIterator[Session]:
+        """List all sessions, page by page; one may come twice while clients come and go.
+
+        Raises:
+            emqx.api.errors.ApiError: the broker did not answer.
+        """
+        async for client in self._api.clients.every(FIELDS):
+            yield Session.of(client)
+
+    async def _add(self, found: dict[str, Session], matching: ClientFilter, begins_with: str = "") -> None:
+        async for client in self._api.clients.every(FIELDS, matching):
+            if client.client_id.startswith(begins_with):
+                found[client.client_id] = Session.of(client)
+
+    def _user_names(self, people: Iterable[str]) -> list[str]:
+        realms = ("", f"@{self._service}") if self._service else ("",)
+        return [person + realm for person in sorted(people) for realm in realms]
+
+    async def _known(self, people: frozenset[str]) -> tuple[set[str], set[str]]:
+        """The client ids that rows know of, and the prefixes that are registered."""
+        async with self._database.read() as connection:
+            known = {row.client_id for row in await sessions.of_employees(connection, people)}
+            known |= {row.client_id for row in await client_acls.of_employees(connection, people)}
+            registered = await registrations.of_employees(connection, people)
+        known |= {one.pattern for one in registered if one.kind == "exact"}
+        return known, {one.pattern for one in registered if one.kind == "prefix"}
+
+
+def _batched(names: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    rest = iter(names)
+    while some := tuple(islice(rest, NAMED)):
+        yield some

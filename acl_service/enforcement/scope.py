@@ -1,0 +1,146 @@
+"""Whose sessions a piece of work of the enforcer is about."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from acl_service.enforcement.roster import MOST_NAMED
+from acl_service.errors import AccessError
+from acl_service.memory import Memory
+from acl_service.policy.pushed import MAX_RULES
+from acl_service.policy.templates import Placeholder
+from directory import groups, peers, people, rules
+from directory.database import Database
+from directory.outbox import OutboxRow
+
+MOST: Final = 5_000
+"""People beyond which everybody is looked at: the broker's list is read whole anyway."""
+
+
+class UnknownWork(AccessError):
+    """Work of a kind that this version of MChat does not know; it stays until one does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose rights a change touched.
+
+    Attributes:
+        people: those whom the change is about; it is not in force before their sessions are in line.
+        clients: client ids, likewise.
+        prefixes: the beginnings of client ids, likewise.
+        everybody: all sessions, likewise.
+        topics: of the people of the change; who is subscribed may have lost the right to them.
+        beside: others whose rules may speak of the people of the change.
+    """
+
+    people: frozenset[str] = frozenset()
+    clients: frozenset[str] = frozenset()
+    prefixes: tuple[str, ...] = ()
+    everybody: bool = False
+    topics: tuple[str, ...] = ()
+    beside: frozenset[str] = frozenset()
+
+    @property
+    def wide(self) -> bool:
+        """Whether so many are touched that the work is spread out."""
+        return self.everybody or len(self.people) > MOST_NAMED
+
+
+class Scopes:
+    """Tells whom work is about, by its payload and by who is where now.
+
+    Args:
+        database: the directory.
+        memory: knows the policy in force.
+        room: rules that a client has room for: nobody's speak of people further down.
+    """
+
+    def __init__(self, database: Database, memory: Memory, room: int = MAX_RULES) -> None:
+        self._database = database
+        self._memory = memory
+        self._room = room
+
+    async def of(self, row: OutboxRow) -> Scope:
+        """Return the scope of some work.
+
+        Raises:
+            UnknownWork: its kind is none.
+            acl_service.errors.Overloaded, directory.errors.DirectoryError: it could not be looked up.
+        """
+        payload, kind = row.payload, row.kind
+        if kind in ("member_added", "member_removed"):
+            return await self._beside(payload["employee_id"], group_ids=[payload["group_id"]])
+        if kind == "employee_department":
+            left = [one for one in (payload["before"], payload["after"]) if one is not None]
+            return await self._beside(payload["employee_id"], department_ids=left)
+        if kind in _OF_PERSON:
+            return Scope(people=frozenset((payload["employee_id"],)))
+        if kind == "group_dismissed":
+            return _people(payload["employee_ids"])
+        if kind in _OF_RULE:
+            return await self._ruled(payload)
+        if kind in ("registration_added", "registration_removed"):
+            pattern = payload["pattern"]
+            if payload["kind"] == "exact":
+                return Scope(clients=frozenset((pattern,)))
+            return Scope(prefixes=(pattern,))
+        if kind == "client_block":
+            return Scope(clients=frozenset((payload["client_id"],)))
+        if kind == "policy_activated":
+            return Scope(everybody=True)
+        raise UnknownWork(f"work of kind {kind!r} is unknown: let the version of MChat that left it do it")
+
+    async def _ruled(self, payload: Mapping[str, Any]) -> Scope:
+        """Whom an exception is on; those who are in a group or department of it now."""
+        kind, subject = payload["subject_kind"], payload["subject_id"]
+        if kind == "client":
+            return Scope(clients=frozenset((subject,)))
+        if kind == "employee":
+            return Scope(people=frozenset((subject,)))
+        if kind == "everyone":
+            return Scope(everybody=True)
+        async with self._database.read() as connection:
+            if kind == "group":
+                found = [one.employee_id for one in await groups.members(connection, subject, limit=MOST + 1)]
+            elif kind == "department":
+                within = await people.list_(connection, department_id=subject, limit=MOST + 1)
+                found = [one.employee_id for one in within]
+            else:
+                found = [
+                    one.employee_id for one in await people.list_(connection, role=subject, limit=MOST + 1)
+                ]
+        return _people(found)
+
+    async def _beside(
+        self, employee_id: str, *, group_ids: Collection[str] = (), department_ids: Collection[str] = ()
+    ) -> Scope:
+        """Add those who may have seen somebody because they share what changed."""
+        topics = (await self._memory.active_policy()).peer_topics(employee_id)
+        async with self._database.read() as connection:
+            if topics is not None and await rules.mentions(connection, Placeholder.PEER_ID.value):
+                topics = None
+            places = [
+                *(await peers.first_members(connection, group_ids, MOST + 1)).values(),
+                *(await peers.first_of_departments(connection, department_ids, MOST + 1)).values(),
+            ]
+        # Rules speak of the first people of a place only (`Peers`): who stands behind them is in nobody's.
+        told = [place for place in places if topics is None or bisect_left(place, employee_id) <= self._room]
+        beside = frozenset(one for place in told for one in place) - {employee_id}
+        person = frozenset((employee_id,))
+        if len(beside) > MOST:
+            return Scope(people=person, topics=topics or (), everybody=True)
+        return Scope(people=person, topics=topics or (), beside=beside)
+
+
+_OF_PERSON: Final = frozenset(
+    ("employee_status", "employee_role", "credential_revoked", "credential_expired")
+)
+_OF_RULE: Final = frozenset(("rule_added", "rule_removed", "rule_began", "rule_ended"))
+
+
+def _people(found: Collection[str]) -> Scope:
+    return Scope(everybody=True) if len(found) > MOST else Scope(people=frozenset(found))

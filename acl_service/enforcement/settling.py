@@ -1,0 +1,229 @@
+"""Bringing sessions in line with the rights of now, in the one order that leaves no gap (contract 6).
+
+First the rules that let a client back in, then what the broker remembers of our answers, then the subscriptions;
+who may not stay at all loses the rules and goes. Each step is repeatable and hurts nobody whose rights cover it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+import structlog
+
+from acl_service.enforcement.acls import DynamicAcls, Given
+from acl_service.enforcement.judgement import Judge, Judgement
+from acl_service.enforcement.roster import Roster
+from acl_service.enforcement.sessions import Session
+from acl_service.memory import Memory
+from acl_service.principals import Client
+from emqx.api.broker import BrokerApi
+from emqx.api.errors import ApiError, NotFound, Unaddressable
+
+log = structlog.get_logger(__name__)
+
+TOGETHER: Final = 50
+"""Sessions that are brought in line together: their rows share transactions."""
+
+_AT_ONCE: Final = 8
+
+
+@dataclass(slots=True)
+class Settled:
+    """What was done.
+
+    Attributes:
+        sessions: how many were looked at.
+        kicked: client ids whose session ended.
+        draining: client ids of the gateway that have to reconnect by themselves.
+        unsubscribed: client ids and the subscriptions that they lost.
+        written: client ids whose rules changed in the broker.
+        held: client ids whose rules another worker is writing, or wrote late: to be looked at again soon.
+    """
+
+    sessions: int = 0
+    kicked: list[str] = field(default_factory=list)
+    draining: list[str] = field(default_factory=list)
+    unsubscribed: list[tuple[str, str]] = field(default_factory=list)
+    written: set[str] = field(default_factory=set)
+    held: set[str] = field(default_factory=set)
+
+    def add(self, other: Settled) -> None:
+        """Take in what another call did."""
+        self.sessions += other.sessions
+        self.kicked += other.kicked
+        self.draining += other.draining
+        self.unsubscribed += other.unsubscribed
+        self.written |= other.written
+        self.held |= other.held
+
+
+class Settler:
+    """Brings sessions in line.
+
+    Args:
+        api: of the broker.
+        memory: people, client ids and the policy; as new as the caller made it.
+        judge: who may stay, and what may stay subscribed.
+        acls: the rules under client ids.
+        roster: the broker's sessions.
+        catch_up: has memory take in every change that is committed.
+    """
+
+    def __init__(
+        self,
+        api: BrokerApi,
+        memory: Memory,
+        judge: Judge,
+        acls: DynamicAcls,
+        roster: Roster,
+        catch_up: Callable[[], Awaitable[object]],
+    ) -> None:
+        self._api = api
+        self._catch_up = catch_up
+        self._memory = memory
+        self._judge = judge
+        self._acls = acls
+        self._roster = roster
+
+    async def settle(
+        self, sessions: Iterable[Session], *, look: bool = False, rules_only: bool = False
+    ) -> Settled:
+        """Bring sessions in line with the rights that memory has now.
+
+        Args:
+            sessions: as the broker tells them.
+            look: compare rules with what the broker has, not only with what was written.
+            rules_only: leave caches and subscriptions alone, of sessions that are as new as memory.
+
+        Raises:
+            emqx.api.errors.ApiError: the broker did not do all of it; what it did stands.
+            acl_service.errors.Overloaded, directory.errors.DirectoryError: rows could not be read or written.
+        """
+        done = Settled()
+        waiting = list({session.client_id: session for session in sessions}.values())
+        for begin in range(0, len(waiting), TOGETHER):
+            done.add(await self._settle(waiting[begin : begin + TOGETHER], look, rules_only))
+        return done
+
+    async def _settle(self, sessions: Sequence[Session], look: bool, rules_only: bool) -> Settled:
+        done = Settled(len(sessions))
+        weighed = await self._weighed(sessions)
+        staying = [(session, client) for session, client, judged in weighed if judged.outcome != "kick"]
+        leaving = [
+            (session, client, judged) for session, client, judged in weighed if judged.outcome == "kick"
+        ]
+        # Whoever leaves for rights that were told may come back with those of now: they stand before that.
+        refused = [session.client_id for session, client, _ in leaving if client.refusal is not None]
+        back = [(session, client) for session, client, _ in leaving if client.refusal is None]
+        fault: ApiError | None = None
+        for step in (
+            partial(self._acls.take, refused),
+            partial(self._acls.give, staying + back, look=look),
+        ):
+            try:
+                given = await step()
+            except ApiError as error:
+                # Rules that could not be written must not hold up the end of subscriptions.
+                fault = fault or error
+            else:
+                _note(done, given)
+        done.draining += [session.client_id for session, _, judged in weighed if judged.outcome == "drain"]
+        older = [
+            session for session, _ in staying if not rules_only or session.version < self._memory.version
+        ]
+        await _each(
+            [
+                *(self._kick(session, done) for session, _, _ in leaving),
+                *(self._open_up(session, done) for session in older),
+            ]
+        )
+        if fault is not None:
+            raise fault
+        return done
+
+    async def _weighed(self, sessions: Sequence[Session]) -> list[tuple[Session, Client, Judgement]]:
+        await self._memory_of(sessions)
+        return [await self._weigh(session) for session in sessions]
+
+    async def _weigh(self, session: Session) -> tuple[Session, Client, Judgement]:
+        if session.version > self._memory.version:
+            # Another process let it in that knows more. If nobody does, a backup was restored: it is as old as any.
+            await self._catch_up()
+        client = await self._memory.find_client(session.client_id)
+        return session, client, await self._judge.weigh(session, client)
+
+    async def _memory_of(self, sessions: Sequence[Session]) -> None:
+        """Read what memory lacks of some sessions in one snapshot."""
+        unknown = [one.client_id for one in sessions if self._memory.bound(one.client_id) is None]
+        if len(unknown) > 1:
+            await self._memory.look_up((), unknown)
+
+    async def _open_up(self, session: Session, done: Settled) -> None:
+        """Let a session's connection forget our answers, and take what it may not keep."""
+        client_id = session.client_id
+        try:
+            await self._api.caches.clear(client_id)
+            subscriptions = await self._api.subscriptions.of(client_id)
+            topics = await self._judge.uncovered(session, client_id, subscriptions)
+            if not topics:
+                return
+            await self._api.subscriptions.unsubscribe_many(client_id, topics)
+        except NotFound:
+            # A durable session that is away: its subscriptions cannot be taken one by one (contract 5.4).
+            await self._end_unreachable(session, done)
+            return
+        except Unaddressable as error:
+            log.error("a session cannot be named in the broker's API", client_id=client_id, error=str(error))
+            return
+        done.unsubscribed += [(client_id, topic) for topic in topics]
+        for topic in topics:
+            log.info("subscription ended", client_id=client_id, topic=topic, employee_id=session.employee_id)
+
+    async def _end_unreachable(self, session: Session, done: Settled) -> None:
+        for found in await self._roster.of_clients([session.client_id]):
+            if found.version <= session.version and await self._api.clients.kick(found.client_id):
+                done.kicked.append(found.client_id)
+                log.info(
+                    "session ended: the broker lists it, and not its subscriptions", client_id=found.client_id
+                )
+
+    async def _kick(self, session: Session, done: Settled) -> None:
+        """End a session; looked at once more, because the client may have come back with newer rights."""
+        for found in await self._roster.of_clients([session.client_id]):
+            _, _, again = await self._weigh(found)
+            if again.outcome != "kick" or again.refusal is None:
+                return
+            try:
+                if await self._api.clients.kick(found.client_id):
+                    done.kicked.append(found.client_id)
+                    log.info(
+                        "session ended",
+                        client_id=found.client_id,
+                        employee_id=found.employee_id,
+                        reason=again.refusal.reason,
+                    )
+            except Unaddressable as error:
+                log.error("a session cannot be ended by the broker's API", error=str(error))
+
+
+def _note(done: Settled, given: Given) -> None:
+    done.written |= given.written
+    done.held |= given.held | given.lost
+
+
+async def _each(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Do all of it, a few at a time; the first error is raised when all have had their turn."""
+    enough = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(piece: Coroutine[Any, Any, None]) -> None:
+        async with enough:
+            await piece
+
+    results = await asyncio.gather(*map(one, work), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result

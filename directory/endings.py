@@ -23,6 +23,9 @@ from directory.schema import acl_rule, credential, watermark
 STEP: Final = 1_000
 """Beginnings and endings of a kind that one call leaves work for; a moment that many share is not divided."""
 
+SKEW_MS: Final = 2_000
+"""By how much clocks of processes may differ, milliseconds, before what is over is gone through again."""
+
 _RULES: Final = "rule_endings"
 _CREDENTIALS: Final = "credential_endings"
 
@@ -32,8 +35,10 @@ async def pass_time(change: Change, now_ms: int) -> int:
 
     Each is left once, whoever calls and however often, and those of one subject in the order of their times:
     `rule_began` and `rule_ended` like `rule_added`, `credential_expired` like `credential_revoked`. After a long
-    pause it goes through the time in steps: call it again while it returns `STEP` or more. A clock that goes back
-    changes nothing.
+    pause it goes through the time in steps: call it again while it returns `STEP` or more.
+
+    Looks from a time that is more than `SKEW_MS` ahead of now came from a clock that was wrong: what they left was
+    left too early, and will be left again when it is due. Work is repeatable; an end that is missed is not.
 
     The first call looks at all exceptions that ever ended, since hooks without a worker may have allowed
     subscriptions that still stand. Of credentials it looks at none: the broker itself ends each session at the time
@@ -43,10 +48,10 @@ async def pass_time(change: Change, now_ms: int) -> int:
         change: The transaction; nothing is touched, so no version is allotted.
         now_ms: The time, milliseconds since the epoch.
     """
-    left = await _pass_rules(change, await _since(change.connection, _RULES, 0), now_ms)
-    return left + await _pass_credentials(
-        change, await _since(change.connection, _CREDENTIALS, now_ms), now_ms
-    )
+    connection = change.connection
+    left = await _pass_rules(change, await _since(connection, _RULES, now_ms, first=0), now_ms)
+    since = await _since(connection, _CREDENTIALS, now_ms, first=now_ms)
+    return left + await _pass_credentials(change, since, now_ms)
 
 
 async def next_ending(connection: AsyncConnection, after_ms: int) -> int | None:
@@ -86,14 +91,18 @@ async def _pass_credentials(change: Change, since: int, now_ms: int) -> int:
     return len(rows)
 
 
-async def _since(connection: AsyncConnection, name: str, first: int) -> int:
+async def _since(connection: AsyncConnection, name: str, now_ms: int, *, first: int) -> int:
     """Read a watermark, `first` if there is none yet, and hold it to the end of the transaction."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     await connection.execute(
         dialect.insert(watermark).values(name=name, value=first).on_conflict_do_nothing()
     )
     held = select(watermark.c.value).where(watermark.c.name == name).with_for_update()
-    return int((await connection.execute(held)).scalar_one())
+    value = int((await connection.execute(held)).scalar_one())
+    if value <= now_ms + SKEW_MS:
+        return value
+    await connection.execute(update(watermark).where(watermark.c.name == name).values(value=now_ms))
+    return now_ms
 
 
 async def _passed(

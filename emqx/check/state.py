@@ -6,6 +6,7 @@ It holds the broker's secrets in clear (the HOCON does), so its repr tells nothi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -23,11 +24,8 @@ from emqx.api.listeners import Listener
 from emqx.api.nodes import Node, Version
 from emqx.api.rule_engine import EngineRule
 from emqx.check.superusers import Superusers, superusers_of
+from emqx.desired.questions import AUTHENTICATOR, DATABASE, HTTP
 from emqx.laptop.hocon import HoconError, parse
-
-HTTP_AUTHENTICATOR = "password_based:http"
-HTTP_SOURCE = "http"
-BUILT_IN = "built_in_database"
 
 MOST_SUBJECTS = 20
 """User names with built-in rules that are read at most: one is enough to be told."""
@@ -128,7 +126,7 @@ async def read(api: BrokerApi) -> Actual:
     authenticators = await api.authentication.all()
     sources = await api.authorization.all()
     roots, unreadable = await _roots(api)
-    has_database = any(source.type == BUILT_IN for source in sources)
+    has_database = any(source.type == DATABASE for source in sources)
     return Actual(
         nodes=await api.nodes.all(),
         authenticators=authenticators,
@@ -171,14 +169,10 @@ async def _rules_of_all(api: BrokerApi) -> tuple[BuiltInRule, ...]:
 
 async def _statuses(api: BrokerApi) -> Mapping[str, str]:
     found = {}
-    for name, status in (
-        ("authn", api.authentication.status(HTTP_AUTHENTICATOR)),
-        ("authz", api.authorization.status(HTTP_SOURCE)),
-    ):
-        try:
-            found[name] = (await status).status
-        except NotFound:
-            continue
+    with suppress(NotFound):
+        found["authn"] = (await api.authentication.status(AUTHENTICATOR)).status
+    with suppress(NotFound):
+        found["authz"] = (await api.authorization.status(HTTP)).status
     return found
 
 

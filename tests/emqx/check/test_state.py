@@ -78,7 +78,7 @@ async def test_rules_of_all_and_of_users_are_read_where_there_is_a_database() ->
 
 async def test_hocon_that_is_not_understood_is_told_without_its_words() -> None:
     broker = fresh()
-    broker.say("/configs", "a = 1\nauthorization = Bearer hidden words")
+    broker.hocon = "a = 1\nauthorization = Bearer hidden words"
     actual = await broker.actual()
     assert actual.roots is None
     assert actual.root("rewrite") is None

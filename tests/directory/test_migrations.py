@@ -7,11 +7,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, select, text
 
-from directory import schema
+from directory import client_acls, migrations, outbox, schema
 from directory.database import Database
 from directory.errors import SchemaMismatch, Unavailable
 from directory.migrations import check_schema, migrate
@@ -46,6 +48,38 @@ async def test_ids_are_compared_by_bytes(database: Database) -> None:
             )
         )
         assert columns.all() == []
+
+
+async def test_rows_of_the_schema_before_this_one_are_kept(database: Database) -> None:
+    async with database.write() as connection:
+        await connection.run_sync(_back_to, "0002")
+        for statement in (
+            (
+                "INSERT INTO outbox (worker, kind, subject, payload, created_at, available_at)"
+                " VALUES ('enforcer', 'member_removed', 'alice', '{}', 5, 5)"
+            ),
+            (
+                "INSERT INTO client_acl (client_id, employee_id, rules, version, written_at)"
+                " VALUES ('alice_1', 'alice', '[1]', 7, 9)"
+            ),
+        ):
+            await connection.exec_driver_sql(statement)
+    with pytest.raises(SchemaMismatch, match=r"0002.*mchat init"):
+        await check_schema(database)
+    await migrate(database)
+    async with database.write() as connection:
+        assert await connection.run_sync(_differences) == []
+        (work,) = await outbox.claim(connection, "enforcer", holder="p", now_ms=5, hold_ms=5)
+        assert (work.subject, work.enforced_at, work.progress) == ("alice", None, "")
+        rows = await client_acls.page(connection)
+        assert rows == [client_acls.ClientAcl("alice_1", "alice", "[1]", "[]", 7, 9, False, None, None)]
+
+
+def _back_to(connection: Connection, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.attributes["connection"] = connection
+    command.downgrade(config, revision)
 
 
 async def test_migrating_again_changes_nothing(database: Database) -> None:

@@ -145,7 +145,7 @@ class DynamicAcls:
 
     def _row(self, session: Session, client: Client, peers: Mapping[str, tuple[str, ...]]) -> _Wanted:
         acl = self._of(client, session.zone, peers)
-        rules = tuple(map(_built_in, acl.rules))
+        rules = tuple(map(built_in, acl.rules))
         owner = client.owner.employee_id if client.owner is not None else ""
         version = self._memory.grants_version(client)
         left_out = [{"topic": one.topic, "reason": one.reason} for one in acl.left_out[:MAX_RULES]]
@@ -255,7 +255,7 @@ def _changed(wanted: _Wanted, row: ClientAcl | None, actual: tuple[BuiltInRule, 
     return row.stale or row.claimed_by is not None or row.rules != wanted.written.rules
 
 
-def _built_in(rule: ConnectRule) -> BuiltInRule:
+def built_in(rule: ConnectRule) -> BuiltInRule:
     """A rule in the words of the built-in database (contract 5.1, emqx-measured "Built-in database rules")."""
     retain: bool | Literal["all"] = "all" if rule.retain is None else rule.retain
     qos = (0, 1, 2) if rule.qos is None else rule.qos

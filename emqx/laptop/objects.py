@@ -99,6 +99,14 @@ class RuleDatabase(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
     max_rules: Annotated[int, Meta(ge=1, le=10_000)] = 100
 
 
+class RuleFile(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """The authorization source ``file``, its rules as text."""
+
+    type: Literal["file"]
+    rules: Annotated[str, Meta(max_length=65_536)]
+    enable: bool = True
+
+
 class CacheSettings(Struct, forbid_unknown_fields=True, frozen=True):
     """The decision cache of each client; ``excludes`` EMQX does not check, a number is taken too."""
 

@@ -7,6 +7,7 @@ import httpx
 import structlog
 
 from emqx.laptop import durations, objects
+from emqx.laptop.acl_file import FileQuestion
 from emqx.laptop.client import Client
 from emqx.laptop.http_backend import BackendError, Calls, HttpBackend, json_object
 from emqx.laptop.objects import AuthorizationSettings, CacheSettings, HttpSource, read, unmasked
@@ -23,8 +24,8 @@ _KNOWN = frozenset(
         *("qos", "retain", "cert_subject", "cert_common_name", "cert_pem"),
     )
 )
-_TYPES = ("http", "built_in_database")
-_OTHER_TYPES = frozenset({"file", "mongodb", "mysql", "postgresql", "redis", "ldap", "client_info"})
+_TYPES = ("http", "built_in_database", "file")
+_OTHER_TYPES = frozenset({"mongodb", "mysql", "postgresql", "redis", "ldap", "client_info"})
 
 
 @dataclass(slots=True)
@@ -101,12 +102,15 @@ class DatabaseQuestion:
         return self._database.decide(client, action, topic, qos, retain)
 
 
+Settings = HttpSource | objects.RuleDatabase | objects.RuleFile
+
+
 @dataclass(slots=True)
 class Source:
     """One source: what was configured, who decides, what came of it."""
 
-    settings: HttpSource | objects.RuleDatabase
-    question: HttpQuestion | DatabaseQuestion
+    settings: Settings
+    question: HttpQuestion | DatabaseQuestion | FileQuestion
     verdicts: Verdicts
 
 
@@ -259,12 +263,14 @@ class Sources:
         self._ttl = durations.seconds(settings.cache.ttl)
         self.settings = settings
 
-    def _made(self, settings: HttpSource | objects.RuleDatabase) -> Source:
-        question = (
-            HttpQuestion(settings, self._http)
-            if isinstance(settings, HttpSource)
-            else DatabaseQuestion(self._database)
-        )
+    def _made(self, settings: Settings) -> Source:
+        question: HttpQuestion | DatabaseQuestion | FileQuestion
+        if isinstance(settings, HttpSource):
+            question = HttpQuestion(settings, self._http)
+        elif isinstance(settings, objects.RuleFile):
+            question = FileQuestion(settings)
+        else:
+            question = DatabaseQuestion(self._database)
         return Source(settings, question, Verdicts())
 
 
@@ -273,12 +279,14 @@ def cache_settings(enable: bool, max_size: int, ttl: float, excludes: Iterable[s
     return CacheSettings(enable, max_size, durations.written(ttl), list(excludes))
 
 
-def _read(raw: object) -> HttpSource | objects.RuleDatabase:
+def _read(raw: object) -> Settings:
     kind = raw.get("type") if isinstance(raw, Mapping) else None
     if kind == "http":
         return read(HttpSource, raw)
     if kind == "built_in_database":
         return read(objects.RuleDatabase, raw)
+    if kind == "file":
+        return read(objects.RuleFile, raw)
     if kind in _OTHER_TYPES:
-        raise not_emulated(f"the authorization source {kind}; it has {' and '.join(_TYPES)}")
+        raise not_emulated(f"the authorization source {kind}; it has {', '.join(_TYPES)}")
     raise invalid_value("root.type", f"not one of {', '.join(_TYPES)}")

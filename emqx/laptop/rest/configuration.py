@@ -12,8 +12,10 @@ from emqx.laptop.hocon import HoconError, parse, render
 from emqx.laptop.objects import Json, told
 from emqx.laptop.refusals import ApiRefusal, bad_request, invalid_value, not_emulated
 from emqx.laptop.rest.calls import Answer, Call, Route
+from emqx.laptop.sources import Settings
 from emqx.laptop.zones import Zones
 
+_FILE = "data/authz/acl.conf"
 _OF_ZONES = ("mqtt", "force_shutdown", "force_gc", "zones", "broker")
 _OTHER_ROOTS = frozenset(
     (
@@ -156,7 +158,7 @@ class ConfigurationCalls:
 
     def _roots(self) -> Json:
         broker = self._broker
-        sources = [told(one.settings) for one in broker.sources.all()]
+        sources = [_written(one.settings) for one in broker.sources.all()]
         actions = {
             name: told(one.settings) | {"created_at": one.created_at, "last_modified_at": one.modified_at}
             for name, one in broker.integrations.actions.items()
@@ -171,6 +173,12 @@ class ConfigurationCalls:
             "mqtt": broker.zones.global_zone["mqtt"],
             "rule_engine": {"rules": rules},
         }
+
+
+def _written(source: Settings) -> Json:
+    """A source as the HOCON has it: of a file its path, not its rules (recordings)."""
+    raw = told(source)
+    return {"type": "file", "enable": raw["enable"], "path": _FILE} if raw["type"] == "file" else raw
 
 
 def _told(root: str, refusal: ApiRefusal) -> ApiRefusal:

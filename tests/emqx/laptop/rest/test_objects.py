@@ -233,9 +233,28 @@ async def test_each_rule_that_selects_an_event_sends_it(place: Place) -> None:
     assert (metrics["matched"], metrics["actions.success"], metrics["actions.failed"]) == (2, 2, 0)
 
 
+async def test_the_file_source_decides_where_it_stands_and_is_told_as_rules(place: Place) -> None:
+    place.mchat.authz = lambda body: deny()
+    client = await place.clients.connected()
+    assert await client.subscribe("a/b") == REFUSED
+    rules = '{deny, all, subscribe, [{eq, "#"}]}.\n{allow, all}.'
+    await place.api.authorization.create({"type": "file", "enable": True, "rules": rules})
+    assert await client.subscribe("a/b") == GRANTED
+    assert await client.subscribe("#") == REFUSED
+    source = await place.api.authorization.get("file")
+    assert source.get("rules") == rules
+    # As EMQX does: in HOCON it is a path.
+    assert "path" in (await place.api.configuration.hocon("authorization")).get_secret_value()
+    with pytest.raises(Rejected):
+        await place.api.authorization.put("file", source.writable(rules="nonsense("))
+    await place.api.authorization.delete("file")
+    assert await client.subscribe("a/b") == REFUSED
+
+
 WRONG: list[tuple[str, str, Body]] = [
     ("POST", "/authentication", {"mechanism": "jwt"}),
-    ("POST", "/authorization/sources", {"type": "file", "rules": "{allow, all}."}),
+    ("POST", "/authorization/sources", {"type": "file", "rules": "{allow, {security_profile, legacy}}."}),
+    ("POST", "/authorization/sources", {"type": "redis"}),
     ("POST", "/connectors", {"type": "mqtt", "name": "m"}),
     ("POST", "/connectors", {"type": "http", "name": "m", "url": "https://127.0.0.1:1"}),
     ("POST", "/rules", {"id": "r", "sql": 'SELECT payload FROM "t"', "actions": []}),

@@ -9,6 +9,7 @@ from directory import client_acls
 from directory.client_acls import Claim, ClientAcl, Written
 from directory.database import Database
 from tests.directory.company import version_of
+from tests.directory.waiting import until_waiting
 
 
 async def claim(
@@ -154,6 +155,34 @@ async def test_one_of_many_is_granted_each_client_id_and_none_waits_for_ever(dat
     )
     assert [f"p{n}" for n, some in enumerate(done) if some] == winners
     assert done == granted
+
+
+async def test_of_two_who_claim_what_a_third_holds_up_one_is_granted(database: Database) -> None:
+    if database.dialect == "sqlite":
+        pytest.skip("SQLite has one writer at a time")
+    await claim(database, "a_1")
+    await release(database, "a_1")
+    async with database.write() as connection:
+        await client_acls.mark_stale(connection, ["a_1"])
+        both = [asyncio.create_task(claim(database, "a_1", holder=holder)) for holder in ("p", "q")]
+        await until_waiting(database, 2)
+    assert sorted(map(len, await asyncio.gather(*both))) == [0, 1]
+
+
+async def test_two_who_claim_new_client_ids_in_different_orders_do_not_wait_for_each_other(
+    database: Database,
+) -> None:
+    if database.dialect == "sqlite":
+        pytest.skip("SQLite has one writer at a time")
+    # A third holds up both in the middle; each would have the end that the other needs, were it not for one order.
+    async with database.write() as connection:
+        await client_acls.claim(connection, [Claim("m", "m", 1)], holder="r", now_ms=-50, hold_ms=1)
+        both = [
+            asyncio.create_task(claim(database, *order, holder=holder))
+            for order, holder in ((("a", "m", "z"), "p"), (("z", "m", "a"), "q"))
+        ]
+        await until_waiting(database, 2)
+    assert sorted(map(len, await asyncio.gather(*both))) == [0, 3]
 
 
 async def test_nothing_is_asked_for_no_client_ids(database: Database) -> None:

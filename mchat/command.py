@@ -11,13 +11,16 @@ from rich.console import Console
 from acl_service.askers import Assumption
 from acl_service.policy import profiles
 from mchat import (
+    acl_commands,
     check,
     client_commands,
+    emqx_check,
     emqx_commands,
     group_commands,
     log,
     person_commands,
     policy_commands,
+    revocation_commands,
     tryout,
 )
 from mchat.errors import CommandError
@@ -38,9 +41,12 @@ app.add_typer(person_commands.app, name="person")
 app.add_typer(group_commands.app, name="group")
 app.add_typer(client_commands.app, name="client")
 app.add_typer(policy_commands.app, name="policy")
+emqx_commands.emqx_app.command("check")(emqx_check.check)
 app.add_typer(emqx_commands.emqx_app, name="emqx")
+app.add_typer(acl_commands.app, name="acl")
 app.command("listen")(tryout.listen)
 app.command("publish")(tryout.publish)
+app.command("revocations")(revocation_commands.revocations)
 
 WithParent = Annotated[
     bool, typer.Option("--with-parent", hidden=True, help="Stop when standard input closes.")

@@ -25,7 +25,14 @@ class Applied:
 
     def everywhere(self, version: int | None) -> bool:
         """Tell whether nobody answers by rights older than a version; None: of work without one."""
-        return version is None or not any(self._behind(one, version) for one in self.replicas)
+        return not self.behind(version)
 
-    def _behind(self, one: Replica, version: int) -> bool:
-        return one.applied_version < version and self.now_ms - one.seen_at <= self.silence_ms
+    def behind(self, version: int | None) -> tuple[str, ...]:
+        """Name those that may answer by rights older than a version; None: of work without one."""
+        if version is None:
+            return ()
+        return tuple(
+            one.replica_id
+            for one in self.replicas
+            if one.applied_version < version and self.now_ms - one.seen_at <= self.silence_ms
+        )

@@ -140,20 +140,25 @@ async def test_a_clock_that_goes_back_makes_nobody_silent(database: Database) ->
 
 
 async def test_a_row_under_way_at_the_end_does_not_come_back(database: Database) -> None:
-    class Slow(Fickle):
-        """Commits a moment after it was asked to."""
+    under_way, written = asyncio.Event(), asyncio.Event()
+
+    class Late(Fickle):
+        """Writes its second row, and no other, a moment after it was asked to."""
 
         @asynccontextmanager
         async def write(self) -> AsyncGenerator[AsyncConnection]:
+            late = self.writes == 1
+            if late:
+                under_way.set()
+                await asyncio.sleep(0.05)
             async with super().write() as connection:
                 yield connection
-                under_way.set()
-                await asyncio.sleep(0.02)
+            if late:
+                written.set()
 
-    under_way = asyncio.Event()
-    async with beating(Slow(database)(), Clock(), [5]).beating():
-        under_way.clear()
+    async with beating(Late(database)(), Clock(), [5]).beating():
         await asyncio.wait_for(under_way.wait(), 10)
+    await asyncio.wait_for(written.wait(), 10)
     assert await rows(database) == []
 
 

@@ -1,4 +1,4 @@
-"""``mchat revocations``: changes of rights that are being carried out in the broker, and how long the last ones took."""
+"""``mchat revocations``: changes of rights that are being carried out in the broker, and how long the last took."""
 
 from __future__ import annotations
 

@@ -133,4 +133,4 @@ def desired_broker(access: AccessSettings) -> Desired:
             "no hook secret: set MCHAT_HOOK_SECRETS or MCHAT_HOOK_SECRETS_FILE as for `mchat serve`, or make one "
             "with `mchat init`"
         )
-    return desired(DesiredSettings(), SecretStr(secrets[0]), access.service)
+    return desired(DesiredSettings(), SecretStr(secrets[0]), access.service, access.push)

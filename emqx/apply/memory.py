@@ -14,7 +14,7 @@ from emqx.api.authorization import AuthorizationSource
 from emqx.apply.errors import MemoryUnreadable
 from emqx.check.state import Actual
 from emqx.desired.broker import Desired
-from emqx.desired.questions import HTTP
+from emqx.desired.questions import DATABASE, HTTP
 
 Json = dict[str, Any]
 
@@ -51,11 +51,11 @@ def remember(memory: Memory | None, actual: Actual, wanted: Desired) -> Memory:
         actual: what the broker is like now.
         wanted: what it will be like.
     """
-    ours = {source["type"] for source in wanted.sources}
     others = tuple(
         _clear(actual, source.type)
         for source in actual.sources
-        if source.type not in ours or _foreign(source)
+        # The built-in database goes with its rules, so there is nothing to put back.
+        if source.type not in (HTTP, DATABASE) or _foreign(source)
     )
     if memory is not None:
         return msgspec.structs.replace(

@@ -79,4 +79,7 @@ def _notes(present: Present) -> Iterator[str]:
     if actual.rules_of_all or actual.rules_of_users:
         yield "built-in rules for everybody or for user names decide before MChat: remove those that are not yours"
     if actual.roots is None:
-        yield f"hook secrets cannot be compared, so they are written again: {actual.unreadable}"
+        yield (
+            "the broker's secrets cannot be read, so the hook secret is written again and those of sources that are "
+            f"removed are not remembered: {actual.unreadable}"
+        )

@@ -8,7 +8,7 @@ everything to everybody is not put back. In order:
 2. the gateway's listener goes;
 3. our authenticator goes: from here on the other one alone decides who comes in;
 4. whom MChat let in is kicked: nobody would watch over their rights, and sources of others know nothing of them;
-5. our sources go, the last first: what they decided is denied;
+5. what nobody decides is denied, if it was not; our sources go, the last first: what they decided is denied;
 6. what was there before comes back, where it opens nothing;
 7. events and limits go last, so that the hooks still hear of those who were kicked.
 """
@@ -57,6 +57,7 @@ def removal(present: Present, wanted: Desired, memory: Memory | None, to_closed:
         _guard(present, to_closed),
         _listener(actual, wanted),
         _authenticator(present),
+        _settings(actual, memory),
         _sources(actual),
         _before(actual, memory),
         _flows(actual, wanted),
@@ -109,12 +110,29 @@ def _listener(actual: Actual, wanted: Desired) -> Iterator[Step]:
 
 def _authenticator(present: Present) -> Iterator[Step]:
     found = present.actual.authenticator(AUTHENTICATOR)
-    if found is not None and doors.is_ours(found):
+    asked = found is not None and doors.is_ours(found)
+    if asked:
         line = "authentication: MChat is asked no longer"
         yield Step(Deed.DELETE_AUTHENTICATOR, line, AUTHENTICATOR)
-    if present.ours or found is not None:
+    # As long as it is asked, more of them may come.
+    if asked or present.ours:
         line = f"kick whom MChat let in ({present.ours} now): nobody would watch over their rights"
         yield Step(Deed.KICK_OURS, line)
+
+
+def _settings(actual: Actual, memory: Memory | None) -> Iterator[Step]:
+    there = actual.authorization_settings
+    cache = cast("Json", there.get("cache"))
+    changes: Json = {}
+    if there.no_match != "deny":
+        changes["no_match"] = "deny"
+    if memory is not None and memory.deny_action not in (None, there.get("deny_action")):
+        changes["deny_action"] = memory.deny_action
+    if memory is not None and memory.excludes is not None and list(memory.excludes) != cache.get("excludes"):
+        changes["cache"] = cache | {"excludes": list(memory.excludes)}
+    if changes:
+        line = f"authorization: set {', '.join(changes)}; what no source decides is denied"
+        yield Step(Deed.PUT_AUTHORIZATION_SETTINGS, line, body=there.writable(**changes))
 
 
 def _sources(actual: Actual) -> Iterator[Step]:
@@ -136,18 +154,6 @@ def _before(actual: Actual, memory: Memory | None) -> Iterator[Step]:
         if kind not in staying and not allows_everybody(source):
             line = f"authorization: put back the source {kind}, which was there before"
             yield Step(Deed.RESTORE_SOURCE, line, kind)
-    there = actual.authorization_settings
-    cache = cast("Json", there.get("cache"))
-    changes: Json = {}
-    if memory.deny_action not in (None, there.get("deny_action")):
-        changes["deny_action"] = memory.deny_action
-    if memory.excludes is not None and list(memory.excludes) != cache.get("excludes"):
-        changes["cache"] = cache | {"excludes": list(memory.excludes)}
-    if there.no_match != "deny":
-        changes["no_match"] = "deny"
-    if changes:
-        line = f"authorization: {', '.join(changes)} as before; what no source decides stays denied"
-        yield Step(Deed.PUT_AUTHORIZATION_SETTINGS, line, body=there.writable(**changes))
     mqtt = cast("Json", actual.global_zone.get("mqtt"))
     changed = {name: value for name, value in memory.mqtt.items() if mqtt.get(name) != value}
     if changed:

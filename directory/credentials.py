@@ -138,6 +138,20 @@ async def list_(connection: AsyncConnection, employee_id: str) -> Sequence[Crede
     return (await credentials_of(connection, [employee_id])).get(employee_id, [])
 
 
+async def in_use(connection: AsyncConnection, kind: str, now_ms: int) -> bool:
+    """Tell whether anybody has a credential of a kind that is neither revoked nor expired at `now_ms`."""
+    found = await connection.scalar(
+        select(credential.c.credential_id)
+        .where(
+            credential.c.kind == kind,
+            credential.c.revoked_at.is_(None),
+            or_(credential.c.expires_at.is_(None), credential.c.expires_at > now_ms),
+        )
+        .limit(1)
+    )
+    return found is not None
+
+
 async def credentials_of(
     connection: AsyncConnection, employee_ids: Collection[str]
 ) -> Mapping[str, Sequence[CredentialRow]]:

@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 PATIENCE_S = 5.0
@@ -18,18 +19,25 @@ class NoAnswer(Exception):
     """The broker did not answer in time."""
 
 
+class Ended(NoAnswer):
+    """The broker ended the connection instead of answering."""
+
+
 class Probe:
     """One MQTT 3.1.1 client; every call waits for the broker's answer.
 
     Args:
-        port: of the broker on 127.0.0.1.
+        port: of the broker.
         client_id: as it is sent.
         username: as it is sent; None sends none.
         secret: the password field.
+        host: of the broker.
     """
 
-    def __init__(self, port: int, client_id: str, username: str | None, secret: str | None) -> None:
-        self._port = port
+    def __init__(
+        self, port: int, client_id: str, username: str | None, secret: str | None, host: str = "127.0.0.1"
+    ) -> None:
+        self._host, self._port = host, port
         # None stands behind the last of each: the connection has ended.
         self._connack: queue.Queue[int | None] = queue.Queue()
         self._suback: queue.Queue[tuple[int, int] | None] = queue.Queue()
@@ -56,7 +64,7 @@ class Probe:
         Raises:
             NoAnswer: none came.
         """
-        self._client.connect("127.0.0.1", self._port, keepalive=30)
+        self._client.connect(self._host, self._port, keepalive=30)
         self._client.loop_start()
         return _within(self._connack)
 
@@ -72,13 +80,13 @@ class Probe:
             if answered == mid:
                 return code
 
-    def publish(self, topic: str, payload: str) -> None:
+    def publish(self, topic: str, payload: str, *, retain: bool = False) -> None:
         """Publish with QoS 1 and wait for the PUBACK, which MQTT 3.1.1 sends for refused messages too.
 
         Raises:
             NoAnswer: none came.
         """
-        mid = self._client.publish(topic, payload, 1).mid
+        mid = self._client.publish(topic, payload, 1, retain).mid
         while _within(self._puback) != mid:
             pass
 
@@ -119,11 +127,44 @@ class Probe:
         self._puback.put(mid)
 
     def _on_message(self, _: Any, __: Any, message: mqtt.MQTTMessage) -> None:
-        self._payloads.put(message.payload.decode())
+        self._payloads.put(message.payload.decode(errors="replace"))
 
     def _on_disconnect(self, *_: Any) -> None:
         for answers in (self._connack, self._suback, self._puback, self._payloads):
             answers.put(None)
+
+
+def receive_maximum(port: int, client_id: str, username: str, secret: str, host: str = "127.0.0.1") -> int:
+    """How many unacknowledged messages a broker of MQTT 5 takes from a client at once, as its CONNACK says.
+
+    Raises:
+        NoAnswer: it speaks no MQTT 5, refused the client, or did not answer.
+    """
+    answers: queue.Queue[tuple[int, str] | None] = queue.Queue()
+    client = mqtt.Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=client_id,
+        protocol=mqtt.MQTTv5,
+        reconnect_on_failure=False,
+    )
+    client.username_pw_set(username, secret)
+
+    def connected(_: Any, __: Any, ___: Any, code: ReasonCode, told: Properties | None) -> None:
+        # 65,535 where it is not said (MQTT 5.0 section 3.2.2.3.3).
+        answers.put((getattr(told, "ReceiveMaximum", 65_535), str(code) if code.is_failure else ""))
+
+    client.on_connect = connected
+    client.on_disconnect = lambda *_: answers.put(None)
+    client.connect(host, port, keepalive=30)
+    client.loop_start()
+    try:
+        told, refusal = _within(answers)
+    finally:
+        client.disconnect()
+        client.loop_stop()
+    if refusal:
+        raise NoAnswer(f"the broker refused MQTT 5: {refusal}")
+    return told
 
 
 Answer = TypeVar("Answer")
@@ -136,5 +177,5 @@ def _within(answers: queue.Queue[Answer | None], patience_s: float = PATIENCE_S)
         raise NoAnswer(f"the broker gave no answer within {patience_s:g} s") from None
     if answer is None:
         answers.put(None)
-        raise NoAnswer("the broker ended the connection")
+        raise Ended("the broker ended the connection")
     return answer

@@ -33,9 +33,9 @@ class Kind:
         """It was met.
 
         Args:
-            what: where and how; never a secret.
+            what: where and how, never a secret; what a terminal would act on is written out.
         """
-        return Finding(self, what)
+        return Finding(self, "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in what))
 
 
 def danger(code: str, meaning: str, source: str, remedy: str = APPLY) -> Kind:

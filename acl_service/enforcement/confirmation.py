@@ -6,6 +6,7 @@ change are looked at again, new ones too, until none can have been let in by old
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
@@ -85,16 +86,22 @@ class Confirmer:
         self._silence_ms = silence_ms
         self._sleep = sleep
         self._drains = drains
+        self._wide: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Work until cancelled."""
-        while True:
-            try:
-                await self.step()
-            except DirectoryError as error:
-                log.warning("confirmation waits for the database", error=str(error))
-            self._ledger.waiting(self._spread.waiting)
-            await self._sleep(_EVERY_S)
+        try:
+            while True:
+                try:
+                    await self.step()
+                except DirectoryError as error:
+                    log.warning("confirmation waits for the database", error=str(error))
+                self._ledger.waiting(self._spread.waiting)
+                await self._sleep(_EVERY_S)
+        finally:
+            if self._wide is not None:
+                self._wide.cancel()
+                await asyncio.gather(self._wide, return_exceptions=True)
 
     async def step(self) -> int:
         """Look at all work that is due; returns how much that was.
@@ -102,6 +109,9 @@ class Confirmer:
         Raises:
             directory.errors.DirectoryError: the database did not answer.
         """
+        async with self._database.read() as connection:
+            if not (await outbox.backlog(connection, WORKER)).unconfirmed:
+                return 0
         async with self._database.write() as connection:
             rows = await outbox.claim_enforced(
                 connection,
@@ -119,30 +129,51 @@ class Confirmer:
         async with self._database.read() as connection:
             heard = await replicas.list_(connection, "hooks")
         applied = Applied(heard, self._now_ms(), self._silence_ms)
+        scopes: dict[int, Scope] = {}
         draining: list[str] | None = None
         try:
             await self._catch_up()
-            scopes = [await self._scopes.of(row) for row in rows]
-            together = _united([scope for scope in scopes if not scope.wide])
+            for row in rows:
+                scopes[row.outbox_id] = await self._scopes.of(row)
+            together = _united([scope for scope in scopes.values() if not scope.wide])
             draining = (await self._effects.bring(together, look=True)).draining
         except (AccessError, DirectoryError, EmqxError) as error:
             # One of them may stand in the way of all: each by itself, so that only its own work waits.
             log.info("changes are confirmed one by one", count=len(rows), error=str(error))
         for row in rows:
-            try:
-                await self._confirm(row, applied, draining)
-            except (AccessError, DirectoryError, EmqxError) as error:
-                await self._postpone(row, error)
+            found = scopes.get(row.outbox_id)
+            if found is None or not found.wide:
+                await self._attempt(row, found, applied, draining)
+            elif self._wide is None or self._wide.done():
+                # It takes its time, in which others are to be confirmed.
+                self._wide = asyncio.create_task(
+                    self._attempt(row, found, applied, draining), name=f"confirm-{row.outbox_id}"
+                )
+            else:
+                await self._again(row)
 
-    async def _confirm(self, row: OutboxRow, applied: Applied, draining: list[str] | None) -> None:
+    async def _attempt(
+        self, row: OutboxRow, scope: Scope | None, applied: Applied, draining: list[str] | None
+    ) -> None:
+        try:
+            await self._confirm(row, scope or await self._scopes.of(row), applied, draining)
+        except (AccessError, DirectoryError, EmqxError) as error:
+            try:
+                await self._postpone(row, error)
+            except DirectoryError as away:
+                log.warning("confirmation waits for its claim to end", work=row.outbox_id, error=str(away))
+
+    async def _confirm(
+        self, row: OutboxRow, scope: Scope, applied: Applied, draining: list[str] | None
+    ) -> None:
         """Finish work, or have it looked at again.
 
         Args:
             row: the work.
+            scope: whom it is about.
             applied: what the replicas said before the broker was looked at.
             draining: clients of the gateway that have to reconnect yet; None: the broker has not been looked at.
         """
-        scope = await self._scopes.of(row)
         if scope.wide or draining is None:
             draining = (await self._effects.bring(scope, look=True, seen=self._renewal(row))).draining
         ready = applied.everywhere(row.version) and await self._drains.over(row, draining)

@@ -65,6 +65,9 @@ class Effects:
             Contended: another worker went on writing rules of one of them.
             emqx.api.errors.ApiError, acl_service.errors.AccessError, directory.errors.DirectoryError: see `Settler`.
         """
+        if scope.wide:
+            # What is asked obeys at once, whenever the turn of a session comes.
+            await self._api.caches.clear_all()
         done = Settled()
         async for some in self._parts(scope):
             part = await self._settler.settle(some, look=look)

@@ -6,7 +6,7 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -44,6 +44,7 @@ OVERDUE_MS: Final = 5_000
 _LEASE: Final = "enforcement.sessions"
 _LEASE_MS: Final = 10_000
 _LEASE_EVERY_S: Final = 3.0
+_ANEW_S: Final = 1.0
 
 
 class Enforcement:
@@ -126,17 +127,15 @@ class Enforcement:
     async def running(self) -> AsyncIterator[None]:
         """Work until the block ends."""
         tasks = [
-            asyncio.create_task(work, name=name)
+            asyncio.create_task(_forever(name, work), name=name)
             for name, work in (
-                ("enforcer", self.enforcer.run()),
-                ("confirmer", self._confirmer.run()),
-                ("spread", self._spread.run()),
-                ("endings", self._endings.run()),
-                ("sessions", self._sessions()),
+                ("enforcer", self.enforcer.run),
+                ("confirmer", self._confirmer.run),
+                ("spread", self._spread.run),
+                ("endings", self._endings.run),
+                ("sessions", self._sessions),
             )
         ]
-        for task in tasks:
-            task.add_done_callback(_report)
         try:
             yield
         finally:
@@ -196,6 +195,11 @@ class Enforcement:
         return f"{left.unenforced} changes are not in force, for up to {age_ms / 1000:.0f} s: {left.oldest_error}"
 
 
-def _report(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and task.exception() is not None:
-        log.error("a part of the enforcement ended", part=task.get_name(), exc_info=task.exception())
+async def _forever(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Do work that never ends by itself; a fault in it is a fault of ours, and no reason to leave rights standing."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("a part of the enforcement begins anew", part=name)
+        await asyncio.sleep(_ANEW_S)

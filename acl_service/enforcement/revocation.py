@@ -33,6 +33,10 @@ _FIRST_MS: Final = 200
 _LONGEST_MS: Final = 5_000
 
 
+class Waiting(AccessError):
+    """Work waits for its turn."""
+
+
 def pause_ms(attempts: int) -> int:
     """Return how long a piece of work rests after so many attempts, in milliseconds."""
     return min(_LONGEST_MS, _FIRST_MS << min(attempts, 10))
@@ -79,6 +83,7 @@ class Enforcer:
         self._confirm_ms = confirm_ms
         self._drains = drains
         self._wake = asyncio.Event()
+        self._wide = asyncio.Lock()
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     def wake(self) -> None:
@@ -139,6 +144,8 @@ class Enforcer:
         try:
             try:
                 await self._enforce(row)
+            except Waiting as error:
+                await self._postpone(row, str(error))
             except (AccessError, DirectoryError, EmqxError) as error:
                 self._ledger.failed()
                 log.warning(
@@ -158,7 +165,13 @@ class Enforcer:
     async def _enforce(self, row: OutboxRow) -> None:
         await self._catch_up()
         scope = await self._scopes.of(row)
-        done = await self._effects.bring(scope, seen=self._progress(row) if scope.wide else None)
+        if not scope.wide:
+            done = await self._effects.bring(scope)
+        elif self._wide.locked():
+            raise Waiting("other work that touches many is under way")
+        else:
+            async with self._wide:
+                done = await self._effects.bring(scope, seen=self._progress(row))
         if done.draining:
             await self._drains.tell(row, done.draining)
         if scope.beside:

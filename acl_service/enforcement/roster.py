@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from itertools import islice
 from typing import Final
@@ -63,15 +64,15 @@ class Roster:
         people = frozenset(employee_ids)
         if len(people) > MOST_NAMED:
             return [session async for session in self.everybody() if session.employee_id in people]
-        found: dict[str, Session] = {}
-        for some in _batched(self._user_names(people)):
-            await self._add(found, ClientFilter(usernames=some))
         known, prefixes = await self._known(people)
-        for some in _batched(known - found.keys()):
-            await self._add(found, ClientFilter(client_ids=some))
-        if len(people) <= MOST_SOUGHT:
-            for text in (*sorted(people), *sorted(prefixes)):
-                await self._add(found, ClientFilter(like_client_id=text), begins_with=text)
+        filters = [ClientFilter(usernames=some) for some in _batched(self._user_names(people))]
+        filters += [ClientFilter(client_ids=some) for some in _batched(sorted(known))]
+        texts = (*sorted(people), *sorted(prefixes)) if len(people) <= MOST_SOUGHT else ()
+        found: dict[str, Session] = {}
+        await asyncio.gather(
+            *(self._add(found, matching) for matching in filters),
+            *(self._add(found, ClientFilter(like_client_id=text), begins_with=text) for text in texts),
+        )
         return list(found.values())
 
     async def beginning_with(self, prefix: str) -> list[Session]:

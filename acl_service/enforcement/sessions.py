@@ -26,7 +26,8 @@ class Session:
         zone: of its listener; None if that was not known.
         credential: by which it came in (`identity.session_credential`).
         version: the feed version of the rights that its connect was answered with; `NEVER` if it tells none.
-        told: the mark of the rules that its connect was answered with (`policy.connect.Told`); empty for none.
+        told: the mark of the rules that its connect was answered with (`policy.connect.Told`); None: it tells none, so
+            that nobody knows.
         mountpoint: before all its topics; empty for none.
         connected: whether its client is there.
     """
@@ -37,7 +38,7 @@ class Session:
     zone: str | None
     credential: str
     version: int
-    told: str
+    told: str | None
     mountpoint: str
     connected: bool
 
@@ -53,7 +54,7 @@ class Session:
             zone=attributes.get("zone") or None,
             credential=attributes.get("credential_id", ""),
             version=int(version) if version.isascii() and version.isdigit() else NEVER,
-            told=attributes.get("told", ""),
+            told=attributes.get("told") or None,
             mountpoint=_mountpoint(client.mountpoint),
             connected=bool(client.connected),
         )

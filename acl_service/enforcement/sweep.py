@@ -26,6 +26,9 @@ from emqx.api.errors import NotFound
 log = structlog.get_logger(__name__)
 
 _PAGE: Final = 1_000
+_RULES: Final = 200
+"""Client ids whose rules come in one answer, of up to 15 KiB each."""
+
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -157,7 +160,7 @@ class Sweeper:
     async def _rules(self) -> dict[str, bytes]:
         found: dict[str, bytes] = {}
         try:
-            async for one in self._api.client_rules.every():
+            async for one in self._api.client_rules.every(page_size=_RULES):
                 found[one.subject] = _digest(_encode(one.rules))
         except NotFound:
             return {}

@@ -13,7 +13,7 @@ from typing import Final
 
 from acl_service.active_policy import ActivePolicy
 from acl_service.enforcement.sessions import Session
-from acl_service.policy.connect import connect_rules, told, told_at_most
+from acl_service.policy.connect import UNTOLD, connect_rules, told, told_at_most
 from acl_service.policy.grants import Grants
 from directory import policies
 from directory.database import Database
@@ -56,7 +56,9 @@ class ToldRules:
         Raises:
             directory.errors.DirectoryError: the database did not answer.
         """
-        if not session.told or session.told == told(grants, zone, now_ms).mark:
+        if session.told is None:
+            return True
+        if session.told in (UNTOLD, told(grants, zone, now_ms).mark):
             return False
         policy = await self._policy(session.told.partition(":")[0])
         if policy is None:

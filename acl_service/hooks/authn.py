@@ -32,7 +32,7 @@ from acl_service.identity.jwts import UNKNOWN_KEY
 from acl_service.identity.names import refuse_client_id
 from acl_service.memory import LOOK_UPS, Memory
 from acl_service.mounting import refuse_user_name
-from acl_service.policy.connect import told
+from acl_service.policy.connect import UNTOLD, told
 from acl_service.principals import Client
 from acl_service.sessions import SessionWriter
 from acl_service.verdict import CREDENTIAL_ENDED, FOREIGN_CLIENT, Refusal
@@ -234,7 +234,7 @@ class Authn:
                 updated_at=now_ms,
             )
         )
-        acl, mark = b"", ""
+        acl, mark = b"", UNTOLD
         if self._connect_rules and client.grants is not None:
             acl, mark = told(client.grants, zone or None, now_ms)
         return encode_answer(

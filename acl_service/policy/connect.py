@@ -85,7 +85,10 @@ def connect_rules(
     return tuple(found)
 
 
-_NOTHING: Final = Told(b"", "")
+UNTOLD: Final = "-"
+"""The mark of a session that was told nothing."""
+
+_NOTHING: Final = Told(b"", UNTOLD)
 
 
 def told(grants: Grants, zone: str | None, now_ms: int) -> Told:

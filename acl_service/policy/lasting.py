@@ -64,8 +64,8 @@ class Told(NamedTuple):
 
     Attributes:
         rules: `connect.connect_rules` in the broker's JSON, a list; empty if there are none.
-        mark: tells these rules from others, `POLICY:DIGEST`; empty if there are none. Sessions of the same client
-            with the same mark were told the same.
+        mark: tells these rules from others, `POLICY:DIGEST`; `connect.UNTOLD` if there are none. Sessions of the same
+            client with the same mark were told the same.
     """
 
     rules: bytes

@@ -49,6 +49,7 @@ class SecretFiles:
         self.gateway_token = folder / "gateway-token"
         self.api_key = folder / "emqx-api-key"
         self.api_secret = folder / "emqx-api-secret"
+        self.emqx_before = folder / "emqx-before.json"
 
 
 def directory_settings(command: CommandSettings) -> DirectorySettings:

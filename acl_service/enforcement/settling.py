@@ -15,7 +15,7 @@ from typing import Any, Final
 import structlog
 
 from acl_service.enforcement.acls import DynamicAcls, Given
-from acl_service.enforcement.judgement import Judge, Judgement
+from acl_service.enforcement.judgement import TOO_WIDE, Judge, Judgement
 from acl_service.enforcement.roster import Roster
 from acl_service.enforcement.sessions import Session
 from acl_service.memory import Memory
@@ -41,7 +41,8 @@ class Settled:
         draining: client ids of the gateway that have to reconnect by themselves.
         unsubscribed: client ids and the subscriptions that they lost.
         written: client ids whose rules changed in the broker.
-        held: client ids whose rules another worker is writing, or wrote late: to be looked at again soon.
+        held: client ids whose rules another worker is writing, or wrote late, or who came back just now: to be
+            looked at again soon.
     """
 
     sessions: int = 0
@@ -116,9 +117,10 @@ class Settler:
         leaving = [
             (session, client, judged) for session, client, judged in weighed if judged.outcome == "kick"
         ]
-        # Whoever leaves for rights that were told may come back with those of now: they stand before that.
-        refused = [session.client_id for session, client, _ in leaving if client.refusal is not None]
-        back = [(session, client) for session, client, _ in leaving if client.refusal is None]
+        # Whoever leaves for rights that were told may come back with those of now: they stand before that. Rules of
+        # the owner of a client id never stand under a session that is not his, or that came in by what has ended.
+        refused = [session.client_id for session, _, judged in leaving if judged.refusal is not TOO_WIDE]
+        back = [(session, client) for session, client, judged in leaving if judged.refusal is TOO_WIDE]
         fault: ApiError | None = None
         for step in (
             partial(self._acls.take, refused),
@@ -196,6 +198,8 @@ class Settler:
         for found in await self._roster.of_clients([session.client_id]):
             _, _, again = await self._weigh(found)
             if again.outcome != "kick" or again.refusal is None:
+                # It came back rightly, perhaps before its rules were taken: those of now are to stand.
+                done.held.add(found.client_id)
                 return
             try:
                 if await self._api.clients.kick(found.client_id):

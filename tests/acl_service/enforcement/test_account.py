@@ -1,0 +1,349 @@
+"""What `mchat acl show` says of a client is what was written, what should be, and what the broker has."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from acl_service.enforcement.account import Account, Accounts, Difference, differences
+from acl_service.enforcement.account_data import as_data, words
+from acl_service.enforcement.acls import DynamicAcls
+from acl_service.enforcement.peers import Peers
+from acl_service.enforcement.roster import Roster
+from acl_service.enforcement.told import ToldRules
+from acl_service.errors import UnknownAsker
+from acl_service.memory import Memory
+from acl_service.policy.connect import ConnectRule
+from directory import client_acls, people, rules
+from directory.changes import Change
+from directory.client_acls import Claim
+from directory.database import Database
+from emqx.api.broker import BrokerApi
+from emqx.api.built_in_rules import BuiltInRule, ClientRules
+from emqx.api.wire import Answer, Request
+from tests.acl_service.enforcement.stage import BROKEN, NOT_FOUND, Stage, recorded
+from tests.emqx.api.conftest import api_settings
+
+TEAM = BuiltInRule("mchat/group/team", "allow", "subscribe")
+OWN = BuiltInRule("mchat/status/bob", "allow", "subscribe")
+PEER = BuiltInRule("mchat/status/alice", "allow", "subscribe")
+FORGED = BuiltInRule("mchat/group/board", "allow", "subscribe")
+
+
+async def no_wait(seconds: float) -> None:
+    assert seconds > 0
+
+
+def accounts(
+    stage: Stage,
+    sleep: Callable[[float], Awaitable[None]] = no_wait,
+    api: BrokerApi | None = None,
+    **access: Any,
+) -> Accounts:
+    """As the command makes them: a memory of its own, read now."""
+    database, broker = stage.database, api or stage.api
+    memory = Memory(database)
+    return Accounts(
+        broker,
+        database,
+        memory,
+        Roster(broker, database, ""),
+        DynamicAcls(broker, database, memory, Peers(database, memory), stage.clock, "test", **access),
+        ToldRules(database, "", None),
+        now_ms=stage.clock,
+        sleep=sleep,
+        tells=not access.get("lasting"),
+    )
+
+
+async def account(stage: Stage, client_id: str = "bob_pc", **access: Any) -> Account:
+    return await accounts(stage, **access).of(client_id)
+
+
+async def written(stage: Stage) -> None:
+    """bob comes in and is given his rules; from then on nobody enforces."""
+    async with stage.working():
+        await stage.settled()
+        await stage.come("bob")
+        await stage.pushed("bob_pc")
+
+
+async def test_all_lists_agree_for_a_client_that_was_given_its_rules(stood: Stage) -> None:
+    await written(stood)
+    found = await account(stood)
+    assert found.given is not None
+    assert found.given.rules == found.wanted == found.actual == (TEAM, OWN, PEER)
+    row = await stood.row("bob_pc")
+    assert row is not None
+    assert (found.given.version, found.given.written_at) == (row.version, row.written_at)
+    assert (found.drift, found.overdue, found.leftover) == ((), (), False)
+    assert (found.unanswered, found.unsupported, found.zone) == ("", "", "default")
+    assert found.told == "as now"
+    assert ConnectRule("allow", "subscribe", "mchat/inbox/bob") in found.connect_rules
+    data = json.loads(json.dumps(as_data(found)))
+    assert (data["same"], data["drift"], data["overdue"], data["employee_id"]) == (True, [], [], "bob")
+    assert [one["topic"] for one in data["broker"]["rules"]] == [TEAM.topic, OWN.topic, PEER.topic]
+
+
+async def test_a_client_without_session_and_row_has_nothing_and_lacks_nothing(stood: Stage) -> None:
+    found = await account(stood)
+    assert (found.given, found.session, found.told, found.actual) == (None, None, None, ())
+    assert found.wanted == (TEAM, OWN, PEER)
+    assert (found.drift, found.overdue, found.leftover, found.unsupported) == ((), (), False, "")
+    assert as_data(found)["same"] is True
+
+
+async def test_a_client_that_is_nobodys_may_do_nothing(stood: Stage) -> None:
+    found = await account(stood, "stranger")
+    assert found.asker.client.refusal is not None
+    assert (found.wanted, found.connect_rules) == ((), ())
+    assert as_data(found)["employee_id"] is None
+
+
+async def test_an_id_that_can_never_connect_is_refused(stood: Stage) -> None:
+    with pytest.raises(UnknownAsker, match="can never connect"):
+        await account(stood, "a/b")
+
+
+async def test_a_broker_that_is_away_leaves_what_rows_say(stood: Stage) -> None:
+    await written(stood)
+    dead = BrokerApi(api_settings("http://127.0.0.1:1"))
+    async with dead:
+        found = await accounts(stood, api=dead).of("bob_pc")
+    assert "no connection to http://127.0.0.1:1" in found.unanswered
+    assert found.given is not None
+    assert found.given.rules == found.wanted == (TEAM, OWN, PEER)
+    assert (found.actual, found.session, found.drift, found.overdue) == (None, None, (), ())
+    data = as_data(found)
+    assert (data["same"], data["broker"]["answered"], data["broker"]["rules"]) == (None, False, None)
+
+
+async def test_a_broker_that_fails_in_the_middle_is_away_too(stood: Stage) -> None:
+    await written(stood)
+
+    async def broken(request: Request) -> Answer | None:
+        return BROKEN if "/rules/clients" in request.path else None
+
+    recorded(stood.api).fault = broken
+    found = await account(stood)
+    assert found.unanswered
+    assert found.actual is None
+    assert found.given is not None
+
+
+@pytest.mark.parametrize(
+    ("there", "named"),
+    [
+        ((TEAM, PEER), {("missing", OWN)}),
+        ((TEAM, OWN, PEER, FORGED), {("foreign", FORGED)}),
+        ((OWN, TEAM, PEER), {("order", None)}),
+        ((FORGED,), {("missing", TEAM), ("missing", OWN), ("missing", PEER), ("foreign", FORGED)}),
+    ],
+)
+async def test_what_was_changed_behind_our_back_is_named(
+    stood: Stage, there: tuple[BuiltInRule, ...], named: set[tuple[str, BuiltInRule | None]]
+) -> None:
+    await written(stood)
+    await stood.api.client_rules.put("bob_pc", there)
+    found = await account(stood)
+    assert {(one.kind, one.rule) for one in found.drift} == named
+    assert found.overdue == ()
+    assert as_data(found)["same"] is False
+
+
+async def test_rules_that_vanished_are_missing(stood: Stage) -> None:
+    await written(stood)
+    await stood.api.client_rules.delete("bob_pc")
+    found = await account(stood)
+    assert [one.kind for one in found.drift] == ["missing"] * 3
+
+
+async def test_rules_that_nobody_wrote_are_foreign(stood: Stage) -> None:
+    await stood.api.client_rules.add([ClientRules("carol_pc", (FORGED,))])
+    found = await account(stood, "carol_pc")
+    assert found.drift == (Difference("foreign", FORGED),)
+    assert found.leftover
+
+
+async def test_what_is_not_carried_out_yet_is_overdue(stood: Stage) -> None:
+    await written(stood)
+    await stood.leave("team", "bob")
+    found = await account(stood)
+    assert found.wanted == (OWN,)
+    assert {(one.kind, one.rule) for one in found.overdue} == {("foreign", TEAM), ("foreign", PEER)}
+    assert found.drift == ()
+
+
+async def test_rules_of_a_session_that_ended_are_left_over(stood: Stage) -> None:
+    await written(stood)
+    assert await stood.api.clients.kick("bob_pc")
+    found = await account(stood)
+    assert found.leftover
+    assert (found.session, found.drift) == (None, ())
+    assert [one.kind for one in found.overdue] == ["foreign"] * 3
+
+
+async def test_what_is_left_out_says_why(stood: Stage) -> None:
+    await written(stood)
+    found = await account(stood, limit=2)
+    assert found.wanted == (TEAM, OWN)
+    assert [(one.topic, one.reason) for one in found.left_out] == [(PEER.topic, "more than 2 rules")]
+    assert as_data(found)["wanted"]["left_out"] == [{"topic": PEER.topic, "reason": "more than 2 rules"}]
+
+
+async def test_a_broker_without_the_source_says_so(stood: Stage) -> None:
+    await stood.come("bob")
+
+    async def gone(request: Request) -> Answer | None:
+        return NOT_FOUND if "/built_in_database/" in request.path else None
+
+    recorded(stood.api).fault = gone
+    found = await account(stood)
+    assert "built_in_database is not among" in found.unsupported
+    assert (found.actual, found.unanswered) == ((), "")
+
+
+async def exception(effect: str, filter_: str, change: Change) -> int:
+    return await rules.add(
+        change,
+        subject_kind="employee",
+        subject_id="bob",
+        effect=effect,
+        action="subscribe",
+        filter=filter_,
+        reason="test",
+        priority=10,
+    )
+
+
+async def test_a_session_that_was_told_more_than_now_is_named_and_one_that_was_told_less_is_not(
+    stood: Stage,
+) -> None:
+    denied: list[int] = []
+
+    async def deny(change: Change) -> None:
+        denied.append(await exception("deny", "mchat/inbox/bob", change))
+
+    await stood.come("bob")
+    await stood.change(deny)
+    found = await account(stood)
+    assert found.told == "wider"
+    assert ConnectRule("allow", "subscribe", "mchat/inbox/bob") not in found.connect_rules
+    await stood.come("bob", "bob_tablet")
+    assert (await account(stood, "bob_tablet")).told == "as now"
+    await stood.change(lambda change: rules.remove(change, denied[0]))
+    assert (await account(stood, "bob_tablet")).told == "not wider"
+    assert (await account(stood)).told == "as now"
+
+
+async def test_a_disabled_person_was_told_more_than_now(stood: Stage) -> None:
+    await stood.come("bob")
+    await stood.change(lambda change: people.set_status(change, "bob", "disabled"))
+    found = await account(stood)
+    assert (found.told, found.wanted, found.connect_rules) == ("wider", (), ())
+    assert as_data(found)["refusal"]
+
+
+async def claim(database: Database, now_ms: int, version: int) -> None:
+    async with database.write() as connection:
+        assert await client_acls.claim(
+            connection, [Claim("bob_pc", "bob", version)], holder="other", now_ms=now_ms, hold_ms=5_000
+        )
+
+
+async def test_rules_that_are_being_written_are_read_again(stood: Stage) -> None:
+    await written(stood)
+    row = await stood.row("bob_pc")
+    assert row is not None
+    await claim(stood.database, stood.clock(), row.version)
+    await stood.api.client_rules.put("bob_pc", (TEAM,))
+
+    async def finished(seconds: float) -> None:
+        async with stood.database.write() as connection:
+            kept = await client_acls.written(
+                connection,
+                [
+                    client_acls.Written(
+                        "bob_pc",
+                        "bob",
+                        row.version,
+                        '[{"topic":"mchat/group/team","permission":"allow","action":"subscribe"}]',
+                        "[]",
+                    )
+                ],
+                holder="other",
+                now_ms=stood.clock(),
+            )
+        assert kept
+
+    found = await accounts(stood, finished).of("bob_pc")
+    assert (found.drift, found.actual) == ((), (TEAM,))
+
+
+async def test_a_writer_that_goes_on_is_named_and_not_waited_for_without_end(stood: Stage) -> None:
+    await written(stood)
+    row = await stood.row("bob_pc")
+    assert row is not None
+    await claim(stood.database, stood.clock(), row.version)
+    waited: list[float] = []
+
+    async def wait(seconds: float) -> None:
+        waited.append(seconds)
+
+    found = await accounts(stood, wait).of("bob_pc")
+    assert found.given is not None
+    assert found.given.claimed_by == "other"
+    assert 0 < len(waited) <= 20
+    # A claim that has run out is nobody's: no waiting.
+    stood.clock.ahead_ms += 10_000
+    waited.clear()
+    assert (await accounts(stood, wait).of("bob_pc")).drift == ()
+    assert waited == []
+
+
+async def test_without_push_nothing_should_stand(stood: Stage) -> None:
+    await written(stood)
+    found = await account(stood, push=False)
+    assert found.wanted == ()
+    assert [one.kind for one in found.overdue] == ["foreign"] * 3
+
+
+async def test_without_connect_rules_the_lasting_rights_are_pushed_and_told_by_no_connect(
+    stood: Stage,
+) -> None:
+    found = await account(stood, lasting=True)
+    assert found.connect_rules == ()
+    assert BuiltInRule("mchat/inbox/bob", "allow", "subscribe") in found.wanted
+
+
+@pytest.mark.parametrize(
+    ("expected", "there", "kinds"),
+    [
+        ((), (), []),
+        ((TEAM, OWN), (TEAM, OWN), []),
+        ((TEAM, OWN), (OWN, TEAM), ["order"]),
+        ((TEAM,), (), ["missing"]),
+        ((), (TEAM,), ["foreign"]),
+        ((TEAM,), (OWN,), ["missing", "foreign"]),
+        ((TEAM,), (TEAM, TEAM), ["order"]),
+    ],
+)
+def test_differences_are_named(
+    expected: tuple[BuiltInRule, ...], there: tuple[BuiltInRule, ...], kinds: list[str]
+) -> None:
+    assert [one.kind for one in differences(expected, there)] == kinds
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        (TEAM, "allow subscribe mchat/group/team"),
+        (BuiltInRule("a", "deny", "publish", (1,), False), "deny publish a, qos 1, not retained"),
+        (BuiltInRule("a", "allow", "publish", (0, 1, 2), True), "allow publish a, retained only"),
+        (ConnectRule("allow", "publish", "a", None, False), "allow publish a, not retained"),
+        (ConnectRule("allow", "subscribe", "eq a/+", (0, 1)), "allow subscribe eq a/+, qos 0, 1"),
+    ],
+)
+def test_a_rule_in_words(rule: BuiltInRule | ConnectRule, said: str) -> None:
+    assert words(rule) == said

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from emqx.conf.files import files
-from mchat.command import app
+from mchat.emqx_commands import emqx_app
 from mchat.errors import CommandError
 
 SECRET = "the-hook-secret-of-this-test"
@@ -22,7 +22,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def printed(*arguments: str) -> str:
-    done = CliRunner().invoke(app, ["emqx", "conf", *arguments])
+    done = CliRunner().invoke(emqx_app, ["conf", *arguments])
     if done.exception is not None:
         raise done.exception
     return done.stdout

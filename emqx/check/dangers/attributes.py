@@ -34,8 +34,15 @@ SWITCHED_OFF = difference(
     "EMQX's `mqtt` settings",
     "set it to true",
 )
+DURABLE = difference(
+    "mqtt.durable_sessions",
+    "Subscriptions of a durable session that is away cannot be taken by REST: whoever loses a right while away loses "
+    "the session, and what waits in it.",
+    "contract 5.4 (404), decision 8",
+    "set `durable_sessions.enable = false`, unless that is meant",
+)
 
-KINDS = (INITIAL_ATTRIBUTES, OTHER_NAMES, SWITCHED_OFF)
+KINDS = (INITIAL_ATTRIBUTES, OTHER_NAMES, SWITCHED_OFF, DURABLE)
 
 _DEFAULTS: Mapping[str, object] = {
     "use_username_as_clientid": False,
@@ -60,6 +67,14 @@ def attributes(case: Case) -> Iterator[Finding]:
     for name in _NEEDED:
         if mqtt.get(name, True) is False:
             yield SWITCHED_OFF.found(f"mqtt.{name} = false")
+    if _switch(case.actual.root("retainer")) is False:
+        yield SWITCHED_OFF.found("retainer.enable = false")
+    if _switch(case.actual.global_zone.get("durable_sessions")) is True:
+        yield DURABLE.found("durable_sessions.enable = true")
+
+
+def _switch(root: object) -> object:
+    return root.get("enable") if isinstance(root, Mapping) else None
 
 
 def _written(value: object) -> str:

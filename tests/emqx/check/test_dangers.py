@@ -639,6 +639,13 @@ HARMLESS: list[tuple[str, Plant, tuple[str, ...], dict[str, Any]]] = [
     ("a proxy", listener(proxy_protocol=True), ("listener.proxy_protocol",), {}),
     ("attributes of others", mqtt("client_attrs_init", [attribute("floor")]), (), {}),
     ("other client ids", mqtt("use_username_as_clientid", True), ("attributes.names",), {}),
+    ("nothing retained", root("retainer", {"enable": False}), ("mqtt.switched_off",), {}),
+    (
+        "durable sessions",
+        at("/configs/global_zone", "durable_sessions", "enable", to=True),
+        ("mqtt.durable_sessions",),
+        {},
+    ),
     ("no shares", mqtt("shared_subscription", False), ("mqtt.switched_off",), {}),
     (
         "a rewrite of others",

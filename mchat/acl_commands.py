@@ -161,6 +161,7 @@ _CONNECT: Final[dict[Told | None, str]] = {
     "nothing": "it was told nothing; a connect would be told",
     "as now": "it was told, and would be told now",
     "not wider": "it was told other rules, none of them wider than it may do now; a connect would be told",
+    "unknown": "nobody knows what it was told, so the session is to be ended; a connect would be told",
     "wider": "it was told more than it may do now, so the session is to be ended; a connect would be told",
 }
 
@@ -241,7 +242,7 @@ def _named(title: str, found: Sequence[Difference], expected: str) -> list[str]:
     lines = [f"{title}:"] if found else []
     for one in found[:_SHOWN]:
         if one.rule is None:
-            lines.append("  the same rules in another order")
+            lines.append("  the same rules in another order or number")
         else:
             lines.append(f"  {said[one.kind]}: {words(one.rule)}")
     if len(found) > _SHOWN:

@@ -18,7 +18,7 @@ from acl_service.enforcement.roster import Roster
 from acl_service.enforcement.sessions import Session
 from acl_service.enforcement.told import ToldRules
 from acl_service.memory import Memory
-from acl_service.policy.connect import ConnectRule, connect_rules, told
+from acl_service.policy.connect import UNTOLD, ConnectRule, connect_rules, told
 from acl_service.policy.pushed import LeftOut
 from directory import client_acls
 from directory.client_acls import ClientAcl
@@ -80,7 +80,7 @@ class Difference:
 
     Attributes:
         kind: `missing` = expected and not there; `foreign` = there and not expected; `order` = the same rules in
-            another order, where the first that matches would be another.
+            another order or number, where the first that matches may be another.
         rule: which one; None for `order`.
     """
 
@@ -97,7 +97,7 @@ def differences(expected: Rules, there: Rules) -> tuple[Difference, ...]:
     return tuple(missing + foreign) or (Difference("order"),)
 
 
-Told = Literal["nothing", "as now", "not wider", "wider"]
+Told = Literal["nothing", "as now", "not wider", "wider", "unknown"]
 """What a session was told at its connect, beside what a connect would be told now."""
 
 
@@ -262,7 +262,9 @@ class Accounts:
         would = now if self._tells else ()
         if session is None:
             return None, would
-        if not session.told:
+        if session.told is None:
+            return "unknown", would
+        if session.told == UNTOLD:
             return "nothing", would
         if grants is None:
             return "wider", would

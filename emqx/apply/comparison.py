@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,10 @@ from emqx.desired.broker import Desired
 from emqx.desired.likeness import authorization_of, differences
 
 Json = dict[str, Any]
+
+_COMMENT = re.compile(r"%[^\n]*")
+# Through 6.2.0, and later (contract, section 0, fact 2).
+_ALLOW_ALL = re.compile(r"\{\s*allow\s*,\s*(all|\{\s*security_profile\s*,\s*legacy\s*\})\s*\}\s*\.")
 
 
 def changed_fields(there: Json, body: Mapping[str, Any], clear: object, wanted: Desired) -> tuple[str, ...]:
@@ -46,3 +51,10 @@ def inner(value: object, name: str) -> Json:
     """The object of this name in another one; empty if there is none."""
     found = value.get(name) if isinstance(value, Mapping) else None
     return found if isinstance(found, dict) else {}
+
+
+def allows_everybody(source: Json) -> bool:
+    """Whether an authorization source is a file with allow-all in it."""
+    return source.get("type") == "file" and bool(
+        _ALLOW_ALL.search(_COMMENT.sub("", str(source.get("rules", ""))))
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, cast
 
-from emqx.apply.comparison import changed_fields, clear_source
+from emqx.apply.comparison import allows_everybody, changed_fields, clear_source
 from emqx.apply.steps import Deed, Step
 from emqx.check.state import Actual
 from emqx.desired.broker import Desired
@@ -64,8 +64,10 @@ def others(actual: Actual, wanted: Desired) -> Iterator[Step]:
     for source in reversed(actual.sources):
         if source.type not in ours:
             line = (
-                f"remove the authorization source {source.type}: MChat's are the only ones (it is remembered)"
+                f"remove the authorization source {source.type}: MChat's are the only ones; it is remembered"
             )
+            if allows_everybody(source.writable()):
+                line = "remove the authorization source file, which allows everybody everything"
             if source.type == DATABASE:
                 line = "remove the built-in database with its rules: pushing rules is switched off"
             yield Step(Deed.DELETE_SOURCE, line, source.type)

@@ -15,12 +15,11 @@ everything to everybody is not put back. In order:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any, cast
 
 from emqx.apply import doors
-from emqx.apply.comparison import inner
+from emqx.apply.comparison import allows_everybody, inner
 from emqx.apply.errors import WouldOpen
 from emqx.apply.memory import Memory
 from emqx.apply.plan import check_version
@@ -31,10 +30,6 @@ from emqx.desired.broker import Desired
 from emqx.desired.questions import AUTHENTICATOR, DATABASE, HTTP
 
 Json = dict[str, Any]
-
-_COMMENT = re.compile(r"%[^\n]*")
-# Through 6.2.0, and later (contract, section 0, fact 2).
-_ALLOW_ALL = re.compile(r"\{\s*allow\s*,\s*(all|\{\s*security_profile\s*,\s*legacy\s*\})\s*\}\s*\.")
 
 
 def removal(present: Present, wanted: Desired, memory: Memory | None, to_closed: bool) -> Plan:
@@ -63,13 +58,6 @@ def removal(present: Present, wanted: Desired, memory: Memory | None, to_closed:
         _flows(actual, wanted),
     )
     return Plan(tuple(step for group in groups for step in group), tuple(_notes(present, wanted, memory)))
-
-
-def allows_everybody(source: Json) -> bool:
-    """Whether an authorization source is a file with allow-all in it."""
-    return source.get("type") == "file" and bool(
-        _ALLOW_ALL.search(_COMMENT.sub("", str(source.get("rules", ""))))
-    )
 
 
 def _check_sources(actual: Actual) -> None:

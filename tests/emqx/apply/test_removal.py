@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import pytest
 
+from emqx.apply.comparison import allows_everybody
 from emqx.apply.deeds import apply
 from emqx.apply.errors import WouldOpen
 from emqx.apply.memory import Memory, remember
 from emqx.apply.plan import plan
 from emqx.apply.present import CLOSED as BAR
-from emqx.apply.removal import allows_everybody, removal
+from emqx.apply.removal import removal
 from emqx.apply.steps import Deed, Plan
 from tests.emqx.apply.stage import FREE, KNOWN, OUTSIDE, POWERLESS, Stage, staged
 from tests.emqx.desired.wishes import SECRET

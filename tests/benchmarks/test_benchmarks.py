@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import __main__, authn, authz, decision, generator, servers, storm
+from tests.benchmarks import __main__, authn, authz, decision, generator, revocation, servers, storm
 from tests.benchmarks.figures import Figure
 
 KEYS = ["name", "value", "unit", "baseline", "ratio", "bar", "ok"]
@@ -86,9 +86,23 @@ def test_a_rival_that_answers_otherwise_is_noticed() -> None:
 def test_every_benchmark_of_the_issue_has_its_name_and_another_is_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert list(__main__.BENCHMARKS) == ["decision", "authz", "authn", "storm"]
+    assert list(__main__.BENCHMARKS) == ["decision", "authz", "authn", "storm", "revocation"]
     assert __main__.main(["speed"]) == 2
-    assert "choose from decision, authz, authn, storm" in capsys.readouterr().err
+    assert "choose from decision, authz, authn, storm, revocation" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("one_database")
+def test_revocation_tells_when_the_last_message_came_and_who_was_let_back() -> None:
+    size = revocation.Size(people=10, every_s=0.02, changes=5, company=24)
+    figures = told(revocation.figures(size))
+    assert figures["revocation.p99"].bar == 1.0
+    assert figures["revocation.removed[sqlite]"].value == 10
+    assert figures["revocation.let_back"].ok
+    assert 0 <= figures["revocation.p50"].value <= figures["revocation.p99"].value
+    assert figures["revocation.confirmed_p99"].value > figures["revocation.p50"].value
+    assert figures["grant.p99"].value > 0
+    assert figures["push.rate"].value > 0
+    assert figures["exact.share"].value > 0.9
 
 
 async def test_a_generator_that_fails_is_an_error_and_no_figure(tmp_path: Path) -> None:

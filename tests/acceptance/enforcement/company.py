@@ -71,9 +71,9 @@ class Company:
     def _members(self) -> Iterator[dict[str, Any]]:
         at = now_ms()
         for number in range(self.people):
-            yield _membership(TEAM, self.member(number), at, "member" if number else "owner")
-        for number in range(SIDES):
-            yield _membership(self.side(number), GATE, at, "owner")
+            yield _membership(TEAM, self.member(number), at, "member")
+        for name in (TEAM, *map(self.side, range(SIDES))):
+            yield _membership(name, GATE, at, "owner")
 
 
 def token_of(person: str) -> str:

@@ -88,10 +88,12 @@ class Stage:
         turn = asyncio.Semaphore(CONNECTING)
 
         async def come(number: int) -> Ear:
-            async with turn:
-                ear = await self.connected(self.company.member(number))
-                assert await ear.subscribe(TOPIC), f"{ear.client_id} may not listen"
-                return ear
+            ear = self.ear(self.company.member(number))
+            async with turn, asyncio.timeout(READY_S):
+                # On a busy machine a question may not be answered in time: who is refused so tries again.
+                while not (await ear.connect(self.mqtt_port) and await ear.subscribe(TOPIC)):
+                    ear.cut()
+            return ear
 
         self.ears = list(await asyncio.gather(*map(come, range(self.company.people))))
 

@@ -1,0 +1,131 @@
+"""Members of the team who are removed while everybody listens, and taken back again."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+
+from directory import groups
+from directory.schema import outbox
+from tests.acceptance.enforcement.company import TEAM, TOPIC
+from tests.acceptance.enforcement.stage import Stage
+from tests.acl_service.serving import leave, now_ms
+
+WATCHED_S = 1.5
+"""So long after the commit is listened on: longer than the bar, so that a message after it is heard."""
+
+GIVEN_UP_S = 10.0
+
+
+@dataclass(slots=True)
+class Seen:
+    """What became of removals.
+
+    Attributes:
+        revoked_s: for each, how long after its commit the last message came; 0: none came after it.
+        granted_s: for each who was taken back, how long after that commit it was let to subscribe.
+        let_back: client ids that could subscribe although removed, and that had not been asked yet.
+        cut: client ids whose connection ended, which a removal from a group is no reason for.
+    """
+
+    revoked_s: list[float] = field(default_factory=list)
+    granted_s: list[float] = field(default_factory=list)
+    let_back: list[str] = field(default_factory=list)
+    cut: list[str] = field(default_factory=list)
+
+
+async def remove_all(stage: Stage, numbers: Iterable[int], *, together: int, every_s: float) -> Seen:
+    """Remove members one after another, and take them back a batch at a time.
+
+    Args:
+        stage: with its team connected and a voice that speaks.
+        numbers: of the members.
+        together: how many are in a batch; a batch is taken back in one change.
+        every_s: between two commits.
+    """
+    seen = Seen()
+    batch: list[int] = []
+    batches: list[asyncio.Task[None]] = []
+    began = time.perf_counter()
+    for count, number in enumerate(numbers, 1):
+        batch.append(number)
+        if len(batch) == together:
+            batches.append(asyncio.create_task(_batch(stage, batch, every_s, seen)))
+            batch = []
+            # The next batch begins when the commits of this one are over: that sets the rate.
+            await asyncio.sleep(max(0.0, began + count * every_s - time.perf_counter()))
+    assert not batch, "give whole batches"
+    await asyncio.gather(*batches)
+    return seen
+
+
+async def _batch(stage: Stage, numbers: list[int], every_s: float, seen: Seen) -> None:
+    await asyncio.gather(*(_remove(stage, number, at * every_s, seen) for at, number in enumerate(numbers)))
+    people = [stage.company.member(number) for number in numbers]
+    async with stage.database.change("test", now_ms()) as change:
+        assert await groups.add_members(change, TEAM, people) == people
+    committed = time.perf_counter()
+
+    async def back(number: int) -> None:
+        ear = stage.ears[number]
+        while not await ear.subscribe(TOPIC):
+            assert time.perf_counter() < committed + GIVEN_UP_S, (
+                f"{ear.client_id} is a member and may not listen"
+            )
+        seen.granted_s.append(time.perf_counter() - committed)
+
+    await asyncio.gather(*map(back, numbers))
+
+
+async def _remove(stage: Stage, number: int, wait_s: float, seen: Seen) -> None:
+    await asyncio.sleep(wait_s)
+    ear = stage.ears[number]
+    closed = ear.closed
+    await leave(stage.database, TEAM, stage.company.member(number))
+    committed = time.perf_counter()
+    while True:
+        # Watched until it has been silent as long as the bar: who goes on hearing is seen to.
+        quiet_since = max(committed, ear.last_s)
+        left = quiet_since + WATCHED_S - time.perf_counter()
+        if left <= 0 or time.perf_counter() > committed + GIVEN_UP_S:
+            break
+        await asyncio.sleep(left)
+    seen.revoked_s.append(max(0.0, ear.last_s - committed))
+    if ear.closed > closed:
+        seen.cut.append(ear.client_id)
+    elif await ear.subscribe(TOPIC):
+        seen.let_back.append(ear.client_id)
+
+
+async def pushed(stage: Stage, people: int, seconds: float = 60.0) -> float:
+    """Wait until the broker holds a dynamic ACL for so many clients; how many came to be a second.
+
+    The time is that between the first and the last which were seen, by looks that are a tenth of a second apart.
+    """
+    found: list[tuple[float, int]] = []
+    async with asyncio.timeout(seconds):
+        while not found or found[-1][1] < people:
+            page = await stage.api.client_rules.page(limit=1)
+            count = (page.meta.count if page.meta else None) or 0
+            if count:
+                found.append((time.perf_counter(), count))
+            await asyncio.sleep(0.1)
+    (began, first), (ended, last) = found[0], found[-1]
+    return (last - first) / (ended - began) if last > first else float(people)
+
+
+async def confirmed(stage: Stage, count: int, seconds: float = 30.0) -> list[float]:
+    """Wait until so many removals from the team are done; how long each took since its commit, in seconds."""
+    removals = select(outbox.c.payload, outbox.c.created_at, outbox.c.done_at).where(
+        outbox.c.kind == "member_removed", outbox.c.done_at.is_not(None)
+    )
+    async with asyncio.timeout(seconds):
+        while True:
+            async with stage.database.read() as connection:
+                rows = (await connection.execute(removals)).all()
+            done = [(row.done_at - row.created_at) / 1_000 for row in rows if row.payload["group_id"] == TEAM]
+            if len(done) >= count:
+                return done
+            await asyncio.sleep(0.2)

@@ -134,4 +134,7 @@ def desired_broker(access: AccessSettings) -> Desired:
             "no hook secret: set MCHAT_HOOK_SECRETS or MCHAT_HOOK_SECRETS_FILE as for `mchat serve`, or make one "
             "with `mchat init`"
         )
-    return desired(DesiredSettings(), SecretStr(secrets[0]), access.service, access.push)
+    settings = DesiredSettings()
+    # What is pushed must find room.
+    roomy = settings.model_copy(update={"max_rules": max(settings.max_rules, access.push_rules)})
+    return desired(roomy, SecretStr(secrets[0]), access.service, access.push)

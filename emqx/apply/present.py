@@ -17,6 +17,9 @@ CLOSED = "password_based:built_in_database"
 MARKS = frozenset({"employee_id", "grants_version"})
 """What each client has among its attributes that MChat let in."""
 
+PAGE = 10_000
+"""Rows of a list of clients, as many as EMQX gives: 5,000 took 0.15 to 0.43 s (emqx-measured.md, "REST")."""
+
 
 @dataclass(frozen=True, slots=True)
 class Present:
@@ -54,7 +57,7 @@ async def read(api: BrokerApi) -> Present:
 
 def everybody(api: BrokerApi) -> AsyncIterator[Client]:
     """Every client, those away too; one may come twice."""
-    return api.clients.every(("clientid", "client_attrs", "is_expired"))
+    return api.clients.every(("clientid", "client_attrs", "is_expired"), page_size=PAGE)
 
 
 def is_ours(client: Client) -> bool:

@@ -6,14 +6,18 @@ import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from emqx.api.broker import BrokerApi
 from emqx.apply.errors import MemoryUnreadable, WouldOpen
+from emqx.apply.present import Present, read
+from mchat import emqx_commands
 from mchat.emqx_commands import emqx_app
+from mchat.errors import CommandError
 from tests.acceptance.processes import environment
 from tests.emqx.api.conftest import KEY
 from tests.emqx.api.conftest import SECRET as API_SECRET
@@ -122,6 +126,35 @@ async def test_nothing_is_changed_where_it_cannot_be_remembered(seat: Seat) -> N
     done = await seat.types("apply", "--yes")
     assert isinstance(done.error, MemoryUnreadable)
     assert (await seat.stage.freedom()).stranger == FREE
+
+
+async def test_it_looks_whether_the_broker_took_what_it_was_told(
+    seat: Seat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def read_before(api: BrokerApi) -> Present:
+        return before
+
+    before = await seat.stage.present()
+    monkeypatch.setattr(emqx_commands, "read", read_before)
+    done = await seat.types("apply", "--yes")
+    assert isinstance(done.error, CommandError)
+    assert "the broker still asks for: hold the door shut" in str(done.error)
+
+
+async def test_secrets_that_cannot_be_read_back_are_written_at_each_run(
+    seat: Seat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def read_darkly(api: BrokerApi) -> Present:
+        present = await read(api)
+        return replace(present, actual=replace(present.actual, roots=None, unreadable="line 3 is odd"))
+
+    monkeypatch.setattr(emqx_commands, "read", read_darkly)
+    for steps in ("16. ", "  3. "):
+        done = await seat.types("apply", "--yes")
+        assert (done.code, done.error) == (0, None)
+        assert steps in done.out
+    assert "the hook secret is written again" in done.out
+    assert await seat.stage.freedom() == CLOSED
 
 
 def test_a_wrong_setting_is_named_by_its_variable(tmp_path: Path) -> None:

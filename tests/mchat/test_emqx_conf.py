@@ -16,7 +16,13 @@ SECRET = "the-hook-secret-of-this-test"
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty folder to be in, and one hook secret in the environment."""
     monkeypatch.chdir(tmp_path)
-    for name in ("MCHAT_VAR", "MCHAT_SERVICE", "MCHAT_HOOK_SECRETS_FILE", "MCHAT_EMQX_HOOKS_URL"):
+    for name in (
+        "MCHAT_VAR",
+        "MCHAT_SERVICE",
+        "MCHAT_HOOK_SECRETS_FILE",
+        "MCHAT_EMQX_HOOKS_URL",
+        "MCHAT_PUSH",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MCHAT_HOOK_SECRETS", f"{SECRET},another-one-that-goes-out")
 
@@ -56,3 +62,13 @@ def test_without_a_hook_secret_there_is_nothing_to_write(monkeypatch: pytest.Mon
     monkeypatch.delenv("MCHAT_HOOK_SECRETS")
     with pytest.raises(CommandError, match="no hook secret"):
         printed()
+
+
+def test_it_has_room_for_what_is_pushed_and_no_database_where_nothing_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert "max_rules = 100\n" in printed()
+    monkeypatch.setenv("MCHAT_PUSH_RULES", "250")
+    assert "max_rules = 250\n" in printed()
+    monkeypatch.setenv("MCHAT_PUSH", "false")
+    assert "built_in_database" not in printed()

@@ -93,7 +93,7 @@ def strangers(present: Present, shut: bool) -> Iterator[Step]:
         present: the broker as it is.
         shut: whether an earlier step shuts the door.
     """
-    others = [one for one in foreign(present) if one.enabled]
+    others = any(one.enabled for one in foreign(present)) or bool(own_chains(present.actual))
     # Where somebody else guards the door too, they are his. Where nobody did, more may come until it is shut.
     if not others and (shut or present.strangers):
         line = f"kick whoever MChat never let in ({present.strangers} now): nobody else takes back what they hold"
@@ -112,6 +112,11 @@ def foreign(present: Present) -> tuple[Authenticator, ...]:
         for one in present.actual.authenticators
         if one.id != AUTHENTICATOR and not (one.id == CLOSED and present.barred)
     )
+
+
+def own_chains(actual: Actual) -> tuple[str, ...]:
+    """The listeners with authenticators of their own, which EMQX asks there instead of the chain of all."""
+    return tuple(one.id for one in actual.listeners if one.get("authentication"))
 
 
 def _address(bind: str) -> tuple[str, int]:

@@ -76,6 +76,11 @@ def _notes(present: Present) -> Iterator[str]:
     for one in doors.foreign(present):
         state = "lets its own clients in whenever MChat does not answer" if one.enabled else "is disabled"
         yield f"the authenticator {one.id} is not ours and stays; it {state}: remove it where it is not needed"
+    for listener in doors.own_chains(actual):
+        yield (
+            f"the listener {listener} has authenticators of its own, so MChat is not asked who comes in there: remove "
+            "its `authentication`"
+        )
     if actual.rules_of_all or actual.rules_of_users:
         yield "built-in rules for everybody or for user names decide before MChat: remove those that are not yours"
     if actual.roots is None:

@@ -130,6 +130,21 @@ async def test_authenticators_of_others_stay_behind_ours_and_their_clients_too(
     assert [step.deed for step in plan(off, wanted).steps] == [Deed.KICK_STRANGERS]
 
 
+async def test_a_listener_with_authenticators_of_its_own_is_told_and_its_clients_stay(
+    good: tuple[Desired, Present],
+) -> None:
+    wanted, present = good
+    first, *rest = present.actual.listeners
+    chain = [{"mechanism": "jwt", "enable": True}]
+    own = changed(present, strangers=3, listeners=(Listener(first.writable(authentication=chain)), *rest))
+    made = plan(own, wanted)
+    assert made.steps == ()
+    assert [note for note in made.notes if first.id in note and "not asked who comes in there" in note]
+    # Its good twin: the same strangers where the chain of all holds.
+    assert [step.deed for step in plan(changed(present, strangers=3), wanted).steps] == [Deed.KICK_STRANGERS]
+    assert plan(present, wanted).notes == ()
+
+
 async def test_where_others_guard_the_door_ours_is_opened_after_the_rooms_are_closed(
     good: tuple[Desired, Present],
 ) -> None:

@@ -14,6 +14,7 @@ from rich.table import Column, Table
 from acl_service.enforcement.account import Account, Accounts, Difference, Rules, Told
 from acl_service.enforcement.account_data import as_data, words
 from acl_service.enforcement.acls import DynamicAcls
+from acl_service.enforcement.judgement import Judge
 from acl_service.enforcement.peers import Peers
 from acl_service.enforcement.roster import Roster
 from acl_service.enforcement.told import ToldRules
@@ -85,13 +86,15 @@ def _accounts(api: BrokerApi, database: Database, memory: Memory, access: Access
         lasting=not access.connect_rules,
         limit=access.push_rules,
     )
+    told_rules = ToldRules(database, access.service, access.presence_public)
     return Accounts(
         api,
         database,
         memory,
         Roster(api, database, access.service),
         acls,
-        ToldRules(database, access.service, access.presence_public),
+        Judge(memory, told_rules, now_ms),
+        told_rules,
         now_ms=now_ms,
         sleep=asyncio.sleep,
         tells=access.connect_rules,
@@ -104,6 +107,9 @@ def _tell(console: Console, account: Account, access: AccessSettings) -> None:
 
     say(_who(account))
     say(f"session: {_session(account)}")
+    if account.judged.refusal is not None:
+        what = "reconnect when it is told to" if account.judged.outcome == "drain" else "be ended"
+        say(f"the session is to {what}: {account.judged.refusal.reason}")
     say(f"at the connect: {_connect(account.told)}")
     _list_told(console, account.connect_rules)
     say(f"dynamic ACL: {_given(account)}")
@@ -113,14 +119,21 @@ def _tell(console: Console, account: Account, access: AccessSettings) -> None:
     if rules.row_count:
         console.print(rules)
     _list_left_out(console, account)
-    for line in _named("what was written is not what should be written now", account.overdue, "should be"):
+    for line in _named(
+        "what was written is not what should be", account.overdue, "to be written", "to be taken away"
+    ):
         say(line)
     if account.unanswered:
         say(f"the broker was not compared: {account.unanswered}")
         return
     if account.unsupported:
         say(f"the broker holds no rules for anybody: {account.unsupported}")
-    for line in _named("the broker has something else than was written", account.drift, "written"):
+    for line in _named(
+        "the broker has something else than was written",
+        account.drift,
+        "missing there",
+        "written by somebody else",
+    ):
         say(line)
     if account.leftover:
         say("rules stand although there is no session: the next sweep takes them away")
@@ -161,8 +174,8 @@ _CONNECT: Final[dict[Told | None, str]] = {
     "nothing": "it was told nothing; a connect would be told",
     "as now": "it was told, and would be told now",
     "not wider": "it was told other rules, none of them wider than it may do now; a connect would be told",
-    "unknown": "nobody knows what it was told, so the session is to be ended; a connect would be told",
-    "wider": "it was told more than it may do now, so the session is to be ended; a connect would be told",
+    "unknown": "nobody knows what it was told; a connect would be told",
+    "wider": "it was told more than it may do now; a connect would be told",
 }
 
 
@@ -237,8 +250,8 @@ def _list_left_out(console: Console, account: Account) -> None:
         )
 
 
-def _named(title: str, found: Sequence[Difference], expected: str) -> list[str]:
-    said = {"missing": f"{expected}, and not there", "foreign": f"there, and not {expected}"}
+def _named(title: str, found: Sequence[Difference], missing: str, foreign: str) -> list[str]:
+    said = {"missing": missing, "foreign": foreign}
     lines = [f"{title}:"] if found else []
     for one in found[:_SHOWN]:
         if one.rule is None:

@@ -14,12 +14,13 @@ import msgspec
 
 from acl_service.askers import Asker, find_client
 from acl_service.enforcement.acls import DynamicAcls, built_in
+from acl_service.enforcement.judgement import KEEP, TOO_WIDE, Judge, Judgement
 from acl_service.enforcement.roster import Roster
 from acl_service.enforcement.sessions import Session
 from acl_service.enforcement.told import ToldRules
 from acl_service.memory import Memory
 from acl_service.policy.connect import UNTOLD, ConnectRule, connect_rules, told
-from acl_service.policy.pushed import LeftOut
+from acl_service.policy.pushed import LeftOut, Pushed
 from directory import client_acls
 from directory.client_acls import ClientAcl
 from directory.database import Database
@@ -108,6 +109,7 @@ class Account:
     Attributes:
         asker: the client, its owner, and the row of its session.
         session: as the broker tells it; None if it has none or did not answer.
+        judged: what is to become of the session; to keep it, where there is none.
         unanswered: why the broker could not be asked; empty if it answered.
         unsupported: why the broker holds no rules for anybody; empty if it does.
         told: what the session was told at its connect; None without a session.
@@ -121,6 +123,7 @@ class Account:
 
     asker: Asker
     session: Session | None
+    judged: Judgement
     unanswered: str
     unsupported: str
     told: Told | None
@@ -165,6 +168,7 @@ class Accounts:
         memory: people, client ids and the policy, as new as the caller made it.
         roster: the broker's sessions.
         acls: the rules under client ids.
+        judge: who may stay.
         told_rules: what sessions were told when they connected.
         now_ms: wall clock, milliseconds since the epoch.
         sleep: waits that many seconds.
@@ -178,6 +182,7 @@ class Accounts:
         memory: Memory,
         roster: Roster,
         acls: DynamicAcls,
+        judge: Judge,
         told_rules: ToldRules,
         *,
         now_ms: Callable[[], int],
@@ -189,6 +194,7 @@ class Accounts:
         self._memory = memory
         self._roster = roster
         self._acls = acls
+        self._judge = judge
         self._told_rules = told_rules
         self._now_ms = now_ms
         self._sleep = sleep
@@ -212,11 +218,16 @@ class Accounts:
             unanswered = str(error)
             given = await self._given(client_id)
         zone = session.zone if session is not None else (asker.session and asker.session.zone) or None
+        judged = KEEP if session is None else await self._judge.weigh(session, asker.client)
         pushed = await self._acls.wanted(asker.client, zone)
+        if judged.outcome == "kick" and judged.refusal is not TOO_WIDE:
+            # Rules of a client id's owner never stand under a session that is not rightly his (`Settler`).
+            pushed = Pushed((), ())
         was_told, rules = await self._told(asker, session, zone)
         return Account(
             asker=asker,
             session=session,
+            judged=judged,
             unanswered=unanswered,
             unsupported=unsupported,
             told=was_told,

@@ -43,6 +43,8 @@ def as_data(account: Account) -> dict[str, Any]:
             "connected": session.connected,
             "version": session.version,
             "told": account.told,
+            "outcome": account.judged.outcome,
+            "refusal": None if account.judged.refusal is None else account.judged.refusal.reason,
         },
         "connect_rules": msgspec.to_builtins(account.connect_rules),
         "given": None

@@ -9,16 +9,18 @@ import pytest
 from acl_service.enforcement.account import Account, Accounts, Difference, differences
 from acl_service.enforcement.account_data import as_data, words
 from acl_service.enforcement.acls import DynamicAcls
+from acl_service.enforcement.judgement import TOO_WIDE, Judge
 from acl_service.enforcement.peers import Peers
 from acl_service.enforcement.roster import Roster
 from acl_service.enforcement.told import ToldRules
 from acl_service.errors import UnknownAsker
 from acl_service.memory import Memory
 from acl_service.policy.connect import ConnectRule
-from directory import client_acls, people, rules
+from directory import client_acls, credentials, people, rules
 from directory.changes import Change
 from directory.client_acls import Claim
 from directory.database import Database
+from directory.secret import new_token, token_digest
 from emqx.api.broker import BrokerApi
 from emqx.api.built_in_rules import BuiltInRule, ClientRules
 from emqx.api.wire import Answer, Request
@@ -44,13 +46,15 @@ def accounts(
     """As the command makes them: a memory of its own, read now."""
     database, broker = stage.database, api or stage.api
     memory = Memory(database)
+    told_rules = ToldRules(database, "", None)
     return Accounts(
         broker,
         database,
         memory,
         Roster(broker, database, ""),
         DynamicAcls(broker, database, memory, Peers(database, memory), stage.clock, "test", **access),
-        ToldRules(database, "", None),
+        Judge(memory, told_rules, stage.clock),
+        told_rules,
         now_ms=stage.clock,
         sleep=sleep,
         tells=not access.get("lasting"),
@@ -79,7 +83,7 @@ async def test_all_lists_agree_for_a_client_that_was_given_its_rules(stood: Stag
     assert (found.given.version, found.given.written_at) == (row.version, row.written_at)
     assert (found.drift, found.overdue, found.leftover) == ((), (), False)
     assert (found.unanswered, found.unsupported, found.zone) == ("", "", "default")
-    assert found.told == "as now"
+    assert (found.told, found.judged.outcome) == ("as now", "keep")
     assert ConnectRule("allow", "subscribe", "mchat/inbox/bob") in found.connect_rules
     data = json.loads(json.dumps(as_data(found)))
     assert (data["same"], data["drift"], data["overdue"], data["employee_id"]) == (True, [], [], "bob")
@@ -92,16 +96,9 @@ async def test_a_client_without_session_and_row_has_nothing_and_lacks_nothing(st
     assert found.wanted == (TEAM, OWN, PEER)
     assert (found.drift, found.overdue, found.leftover, found.unsupported) == ((), (), False, "")
     assert as_data(found)["same"] is True
-
-
-async def test_a_client_that_is_nobodys_may_do_nothing(stood: Stage) -> None:
-    found = await account(stood, "stranger")
-    assert found.asker.client.refusal is not None
-    assert (found.wanted, found.connect_rules) == ((), ())
-    assert as_data(found)["employee_id"] is None
-
-
-async def test_an_id_that_can_never_connect_is_refused(stood: Stage) -> None:
+    stranger = await account(stood, "stranger")
+    assert stranger.asker.client.refusal is not None
+    assert (stranger.wanted, stranger.connect_rules, as_data(stranger)["employee_id"]) == ((), (), None)
     with pytest.raises(UnknownAsker, match="can never connect"):
         await account(stood, "a/b")
 
@@ -118,45 +115,32 @@ async def test_a_broker_that_is_away_leaves_what_rows_say(stood: Stage) -> None:
     data = as_data(found)
     assert (data["same"], data["broker"]["answered"], data["broker"]["rules"]) == (None, False, None)
 
-
-async def test_a_broker_that_fails_in_the_middle_is_away_too(stood: Stage) -> None:
-    await written(stood)
-
     async def broken(request: Request) -> Answer | None:
         return BROKEN if "/rules/clients" in request.path else None
 
     recorded(stood.api).fault = broken
     found = await account(stood)
     assert found.unanswered
-    assert found.actual is None
-    assert found.given is not None
+    assert (found.actual, found.given is None) == (None, False)
 
 
-@pytest.mark.parametrize(
-    ("there", "named"),
-    [
+async def test_what_was_changed_behind_our_back_is_named(stood: Stage) -> None:
+    await written(stood)
+    every: list[tuple[tuple[BuiltInRule, ...], set[tuple[str, BuiltInRule | None]]]] = [
         ((TEAM, PEER), {("missing", OWN)}),
         ((TEAM, OWN, PEER, FORGED), {("foreign", FORGED)}),
         ((OWN, TEAM, PEER), {("order", None)}),
         ((FORGED,), {("missing", TEAM), ("missing", OWN), ("missing", PEER), ("foreign", FORGED)}),
-    ],
-)
-async def test_what_was_changed_behind_our_back_is_named(
-    stood: Stage, there: tuple[BuiltInRule, ...], named: set[tuple[str, BuiltInRule | None]]
-) -> None:
-    await written(stood)
-    await stood.api.client_rules.put("bob_pc", there)
-    found = await account(stood)
-    assert {(one.kind, one.rule) for one in found.drift} == named
-    assert found.overdue == ()
-    assert as_data(found)["same"] is False
-
-
-async def test_rules_that_vanished_are_missing(stood: Stage) -> None:
-    await written(stood)
+        ((TEAM, OWN, PEER), set()),
+    ]
+    for there, named in every:
+        await stood.api.client_rules.put("bob_pc", there)
+        found = await account(stood)
+        assert {(one.kind, one.rule) for one in found.drift} == named
+        assert as_data(found)["same"] is not bool(named)
+        assert found.overdue == ()
     await stood.api.client_rules.delete("bob_pc")
-    found = await account(stood)
-    assert [one.kind for one in found.drift] == ["missing"] * 3
+    assert [one.kind for one in (await account(stood)).drift] == ["missing"] * 3
 
 
 async def test_rules_that_nobody_wrote_are_foreign(stood: Stage) -> None:
@@ -184,12 +168,19 @@ async def test_rules_of_a_session_that_ended_are_left_over(stood: Stage) -> None
     assert [one.kind for one in found.overdue] == ["foreign"] * 3
 
 
-async def test_what_is_left_out_says_why(stood: Stage) -> None:
+async def test_settings_say_what_should_stand(stood: Stage) -> None:
     await written(stood)
     found = await account(stood, limit=2)
     assert found.wanted == (TEAM, OWN)
     assert [(one.topic, one.reason) for one in found.left_out] == [(PEER.topic, "more than 2 rules")]
     assert as_data(found)["wanted"]["left_out"] == [{"topic": PEER.topic, "reason": "more than 2 rules"}]
+    found = await account(stood, push=False)
+    assert found.wanted == ()
+    assert [one.kind for one in found.overdue] == ["foreign"] * 3
+    found = await account(stood, lasting=True)
+    assert BuiltInRule("mchat/inbox/bob", "allow", "subscribe") in found.wanted
+    # It was told something at its connect, which did so then.
+    assert (found.told, (await account(stood, "bob", lasting=True)).connect_rules) == ("as now", ())
 
 
 async def test_a_broker_without_the_source_says_so(stood: Stage) -> None:
@@ -228,7 +219,8 @@ async def test_a_session_that_was_told_more_than_now_is_named_and_one_that_was_t
     await stood.come("bob")
     await stood.change(deny)
     found = await account(stood)
-    assert found.told == "wider"
+    assert (found.told, found.judged.outcome, found.judged.refusal) == ("wider", "kick", TOO_WIDE)
+    assert found.wanted == (TEAM, OWN, PEER), "what it comes back with stands before it is ended"
     assert ConnectRule("allow", "subscribe", "mchat/inbox/bob") not in found.connect_rules
     await stood.come("bob", "bob_tablet")
     assert (await account(stood, "bob_tablet")).told == "as now"
@@ -242,7 +234,27 @@ async def test_a_disabled_person_was_told_more_than_now(stood: Stage) -> None:
     await stood.change(lambda change: people.set_status(change, "bob", "disabled"))
     found = await account(stood)
     assert (found.told, found.wanted, found.connect_rules) == ("wider", (), ())
-    assert as_data(found)["refusal"]
+    data = as_data(found)
+    assert data["refusal"]
+    assert (data["session"]["outcome"], data["session"]["refusal"]) == ("kick", data["refusal"])
+
+
+async def test_a_session_by_a_revoked_credential_should_have_nothing_and_one_by_another_keeps_it(
+    stood: Stage,
+) -> None:
+    first = stood.tokens["bob"]
+    await stood.come("bob")
+    async with stood.database.change("test", stood.clock()) as change:
+        (old,) = await credentials.list_(change.connection, "bob")
+        stood.tokens["bob"] = new_token()
+        await credentials.add_token(change, "bob", token_digest(stood.tokens["bob"]))
+    assert stood.tokens["bob"] != first
+    await stood.come("bob", "bob_tablet")
+    await stood.change(lambda change: credentials.revoke(change, old.credential_id))
+    found = await account(stood)
+    assert (found.judged.outcome, found.wanted) == ("kick", ())
+    kept = await account(stood, "bob_tablet")
+    assert (kept.judged.outcome, kept.wanted) == ("keep", (TEAM, OWN, PEER))
 
 
 async def claim(database: Database, now_ms: int, version: int) -> None:
@@ -300,21 +312,6 @@ async def test_a_writer_that_goes_on_is_named_and_not_waited_for_without_end(sto
     waited.clear()
     assert (await accounts(stood, wait).of("bob_pc")).drift == ()
     assert waited == []
-
-
-async def test_without_push_nothing_should_stand(stood: Stage) -> None:
-    await written(stood)
-    found = await account(stood, push=False)
-    assert found.wanted == ()
-    assert [one.kind for one in found.overdue] == ["foreign"] * 3
-
-
-async def test_without_connect_rules_the_lasting_rights_are_pushed_and_told_by_no_connect(
-    stood: Stage,
-) -> None:
-    found = await account(stood, lasting=True)
-    assert found.connect_rules == ()
-    assert BuiltInRule("mchat/inbox/bob", "allow", "subscribe") in found.wanted
 
 
 @pytest.mark.parametrize(

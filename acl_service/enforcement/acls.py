@@ -13,7 +13,8 @@ import structlog
 
 from acl_service.enforcement.peers import Peers
 from acl_service.enforcement.sessions import Session
-from acl_service.memory import Memory
+from acl_service.errors import Overloaded
+from acl_service.memory import LOOK_UPS, Memory
 from acl_service.policy.connect import ConnectRule
 from acl_service.policy.pushed import MAX_RULES, Pushed, pushed
 from acl_service.principals import Client
@@ -129,12 +130,12 @@ class DynamicAcls:
 
         Raises:
             emqx.api.errors.ApiError: the broker did not take some; the others were written.
+            acl_service.errors.Overloaded: rows change faster than they are read.
             directory.errors.DirectoryError: the database did not answer.
         """
         if not pairs:
             return Given()
-        peers = await self._peers.of([client for _, client in pairs])
-        wanted = {session.client_id: self._row(session, client, peers) for session, client in pairs}
+        wanted = await self._rows(pairs)
         async with self._database.read() as connection:
             rows = await client_acls.of_clients(connection, wanted)
         actual = await self._actual(wanted) if look else {}
@@ -142,6 +143,24 @@ class DynamicAcls:
             {one: each for one, each in wanted.items() if self.push or one in rows or actual.get(one)},
             lambda one: _changed(wanted[one], rows.get(one), actual.get(one)),
         )
+
+    async def _rows(self, pairs: Sequence[tuple[Session, Client]]) -> dict[str, _Wanted]:
+        """Work out what sessions should have, of rights that hold at this moment, which is what their version says."""
+        clients = {session.client_id: client for session, client in pairs}
+        for _ in range(LOOK_UPS):
+            people = {one: client.person for one, client in clients.items()}
+            peers = await self._peers.of(list(clients.values()))
+            # Peers were read in a time in which the rights themselves may have changed.
+            changed = [
+                one
+                for one, client in clients.items()
+                if self._memory.bound(one) is not client or client.person is not people[one]
+            ]
+            if not changed:
+                return {one.client_id: self._row(one, clients[one.client_id], peers) for one, _ in pairs}
+            for one in changed:
+                clients[one] = await self._memory.find_client(one)
+        raise Overloaded(f"the rows of {changed[0]!r} change faster than they can be read")
 
     def _row(self, session: Session, client: Client, peers: Mapping[str, tuple[str, ...]]) -> _Wanted:
         acl = self._of(client, session.zone, peers)
@@ -250,8 +269,9 @@ class DynamicAcls:
 def _changed(wanted: _Wanted, row: ClientAcl | None, actual: tuple[BuiltInRule, ...] | None) -> bool:
     if actual is not None and actual != wanted.rules:
         return True
-    if row is None or row.written_at == 0:
+    if row is None:
         return bool(wanted.rules)
+    # Whoever claimed it and did not finish may have told the broker anything.
     return row.stale or row.claimed_by is not None or row.rules != wanted.written.rules
 
 

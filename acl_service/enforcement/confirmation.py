@@ -20,6 +20,7 @@ from acl_service.enforcement.replicas import Applied
 from acl_service.enforcement.revocation import HOLD_MS, pause_ms
 from acl_service.enforcement.roster import Roster
 from acl_service.enforcement.scope import Scope, Scopes
+from acl_service.enforcement.sessions import Session
 from acl_service.enforcement.spread import Spread
 from acl_service.errors import AccessError
 from directory import blocks, outbox, replicas
@@ -130,13 +131,16 @@ class Confirmer:
             heard = await replicas.list_(connection, "hooks")
         applied = Applied(heard, self._now_ms(), self._silence_ms)
         scopes: dict[int, Scope] = {}
-        draining: list[str] | None = None
+        draining: list[Session] | None = None
         try:
             await self._catch_up()
             for row in rows:
                 scopes[row.outbox_id] = await self._scopes.of(row)
             together = _united([scope for scope in scopes.values() if not scope.wide])
             draining = (await self._effects.bring(together, look=True)).draining
+            if draining:
+                # Whose work it is, and since when, only a look for each tells.
+                draining = None
         except (AccessError, DirectoryError, EmqxError) as error:
             # One of them may stand in the way of all: each by itself, so that only its own work waits.
             log.info("changes are confirmed one by one", count=len(rows), error=str(error))
@@ -153,7 +157,7 @@ class Confirmer:
                 await self._again(row)
 
     async def _attempt(
-        self, row: OutboxRow, scope: Scope | None, applied: Applied, draining: list[str] | None
+        self, row: OutboxRow, scope: Scope | None, applied: Applied, draining: list[Session] | None
     ) -> None:
         try:
             await self._confirm(row, scope or await self._scopes.of(row), applied, draining)
@@ -164,7 +168,7 @@ class Confirmer:
                 log.warning("confirmation waits for its claim to end", work=row.outbox_id, error=str(away))
 
     async def _confirm(
-        self, row: OutboxRow, scope: Scope, applied: Applied, draining: list[str] | None
+        self, row: OutboxRow, scope: Scope, applied: Applied, draining: list[Session] | None
     ) -> None:
         """Finish work, or have it looked at again.
 
@@ -172,7 +176,7 @@ class Confirmer:
             row: the work.
             scope: whom it is about.
             applied: what the replicas said before the broker was looked at.
-            draining: clients of the gateway that have to reconnect yet; None: the broker has not been looked at.
+            draining: sessions of the gateway that have to reconnect yet; None: the broker has not been looked at.
         """
         if scope.wide or draining is None:
             draining = (await self._effects.bring(scope, look=True, seen=self._renewal(row))).draining

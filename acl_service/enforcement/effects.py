@@ -76,7 +76,11 @@ class Effects:
                     break
                 await self._sleep(_TRY_AGAIN_S * (attempt + 1))
                 held, part.held = part.held, set()
-                part.add(await self._settler.settle(await self._roster.of_clients(held), look=True))
+                there = await self._roster.of_clients(held)
+                part.add(await self._settler.settle(there, look=True))
+                gone = held.difference(session.client_id for session in there)
+                # What was written late for a session that ended is not left to the next owner of its id.
+                part.add(await self._settler.clear(gone))
             done.add(part)
             self._ledger.settled(part)
             if seen is not None:

@@ -84,7 +84,7 @@ class Enforcement:
         settler = Settler(api, memory, judge, acls, roster, catch_up)
         effects = Effects(api, roster, settler, pace, ledger, sleep)
         scopes = Scopes(database, memory, settings.push_rules)
-        drains = Drains(api, database, service.now_ms)
+        drains = Drains(api, roster, database, service.now_ms)
         self._spread = Spread(roster, settler, pace, catch_up, sleep)
         stale_ms = int(feed_stale_s * 1000)
         self.enforcer = Enforcer(

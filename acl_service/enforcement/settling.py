@@ -7,7 +7,7 @@ who may not stay at all loses the rules and goes. Each step is repeatable and hu
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -38,7 +38,7 @@ class Settled:
     Attributes:
         sessions: how many were looked at.
         kicked: client ids whose session ended.
-        draining: client ids of the gateway that have to reconnect by themselves.
+        draining: sessions of the gateway that have to reconnect by themselves.
         unsubscribed: client ids and the subscriptions that they lost.
         written: client ids whose rules changed in the broker.
         held: client ids whose rules another worker is writing, or wrote late, or who came back just now: to be
@@ -47,7 +47,7 @@ class Settled:
 
     sessions: int = 0
     kicked: list[str] = field(default_factory=list)
-    draining: list[str] = field(default_factory=list)
+    draining: list[Session] = field(default_factory=list)
     unsubscribed: list[tuple[str, str]] = field(default_factory=list)
     written: set[str] = field(default_factory=set)
     held: set[str] = field(default_factory=set)
@@ -110,6 +110,16 @@ class Settler:
             done.add(await self._settle(waiting[begin : begin + TOGETHER], look, rules_only))
         return done
 
+    async def clear(self, client_ids: Collection[str]) -> Settled:
+        """Take the rules of client ids without a session.
+
+        Raises:
+            emqx.api.errors.ApiError, directory.errors.DirectoryError: some of them are left.
+        """
+        done = Settled()
+        _note(done, await self._acls.take(client_ids))
+        return done
+
     async def _settle(self, sessions: Sequence[Session], look: bool, rules_only: bool) -> Settled:
         done = Settled(len(sessions))
         weighed = await self._weighed(sessions)
@@ -133,7 +143,7 @@ class Settler:
                 fault = fault or error
             else:
                 _note(done, given)
-        done.draining += [session.client_id for session, _, judged in weighed if judged.outcome == "drain"]
+        done.draining += [session for session, _, judged in weighed if judged.outcome == "drain"]
         older = [
             session for session, _ in staying if not rules_only or session.version < self._memory.version
         ]
@@ -175,7 +185,6 @@ class Settler:
                 return
             await self._api.subscriptions.unsubscribe_many(client_id, topics)
         except NotFound:
-            # A durable session that is away: its subscriptions cannot be taken one by one (contract 5.4).
             await self._end_unreachable(session, done)
             return
         except Unaddressable as error:
@@ -186,7 +195,16 @@ class Settler:
             log.info("subscription ended", client_id=client_id, topic=topic, employee_id=session.employee_id)
 
     async def _end_unreachable(self, session: Session, done: Settled) -> None:
+        """End a durable session that is away: its subscriptions cannot be taken one by one (contract 5.4)."""
         for found in await self._roster.of_clients([session.client_id]):
+            try:
+                await self._api.subscriptions.of(found.client_id)
+            except NotFound:
+                pass
+            else:
+                # It was between two connections at that moment.
+                done.held.add(found.client_id)
+                continue
             if found.version <= session.version and await self._api.clients.kick(found.client_id):
                 done.kicked.append(found.client_id)
                 log.info(

@@ -20,6 +20,9 @@ log = structlog.get_logger(__name__)
 
 _AGAIN_S: Final = 1.0
 
+_KEPT: Final = 10_000
+"""Pieces of work that are remembered as done here: another worker may be the one to confirm them."""
+
 
 class Spread:
     """Works through people whose turn comes after those of the changes themselves.
@@ -66,6 +69,8 @@ class Spread:
         """
         if work in self._left:
             return
+        if len(self._left) >= _KEPT:
+            self._forget_done()
         self._left[work] = len(people)
         for one in people:
             self._people.setdefault(one, set()).add(work)
@@ -81,6 +86,12 @@ class Spread:
         """Forget a piece of work that is done."""
         self._left.pop(work, None)
 
+    def _forget_done(self) -> None:
+        """Forget the older half of what is done; if it is asked for all the same, it is done once more."""
+        done = [work for work, left in self._left.items() if not left]
+        for work in done[: len(done) // 2 + 1]:
+            del self._left[work]
+
     async def run(self) -> None:
         """Work until cancelled."""
         while True:
@@ -91,10 +102,12 @@ class Spread:
                 continue
             try:
                 await self._settle(list(some))
-            except (AccessError, DirectoryError, EmqxError) as error:
-                log.warning("people beside a change wait", count=len(self._people), error=str(error))
+            except Exception as error:
                 for one, works in some.items():
                     self._people.setdefault(one, set()).update(works)
+                if not isinstance(error, AccessError | DirectoryError | EmqxError):
+                    raise
+                log.warning("people beside a change wait", count=len(self._people), error=str(error))
                 await self._sleep(_AGAIN_S)
                 continue
             for works in some.values():

@@ -110,7 +110,8 @@ class Sweeper:
             await self._pace.take(len(some))
             there = {session.client_id for session in await self._roster.of_clients(some)}
             await self._acls.take(set(some) - there)
-            self._pusher.expect(there)
+            # Those that came back meanwhile were given theirs before they were taken.
+            self._pusher.expect(session.client_id for session in await self._roster.of_clients(some))
         self._ledger.swept("ended", len(found.ended))
         if found.wrong or found.ended or found.foreign:
             log.info(

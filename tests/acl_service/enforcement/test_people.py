@@ -1,6 +1,7 @@
 """A person is disabled, gets another role, or a credential of theirs ends: whose session goes, and whose does not."""
 
 from directory import credentials, people
+from directory.changes import Change
 from directory.secret import new_token, token_digest
 from tests.acl_service.enforcement.stage import Stage, until
 
@@ -60,8 +61,8 @@ async def test_a_revoked_credential_ends_the_sessions_that_came_in_by_it(live: S
     other = new_token()
     found: list[str] = []
 
-    async def give(change: object) -> None:
-        found.append(await credentials.add_token(change, "bob", token_digest(other)))  # type: ignore[arg-type]
+    async def give(change: Change) -> None:
+        found.append(await credentials.add_token(change, "bob", token_digest(other)))
 
     await live.change(give)
     by_first = await live.come("bob", "bob_pc", TEAM)

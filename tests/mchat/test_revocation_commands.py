@@ -116,7 +116,7 @@ async def test_open_work_says_what_it_waits_for(run: Revocations, directory: Dat
     assert "│ member_removed │ bob (group_id team) │ 60 s │ after 150 ms │ 1 │ waits for hooks_slow │" in said
     assert "carol (before active, after disabled)" in said
     assert "tried again after: EMQX hangs" in said
-    assert "│ policy (policy_version 3) │ 1.0" in said
+    assert "│ policy_activated │ policy (policy_version 3) │" in said
     assert "1 sessions in line, of about 2; being carried out" in said
     assert "│ 0 │ waits for a worker │" in said
     assert "replica hooks_slow is behind since" in said

@@ -177,6 +177,19 @@ def link(*topics: str, enable: bool = True) -> Plant:
     return root("cluster", {"links": [{"name": "there", "enable": enable, "topics": list(topics)}]})
 
 
+def fallback(one: dict[str, Any]) -> Plant:
+    return at("/actions", 0, "fallback_actions", to=[one])
+
+
+def bridge(ingress: dict[str, Any]) -> Plant:
+    return root("bridges", {"mqtt": {"b": {"enable": True, "ingress": ingress}}})
+
+
+def transformation(topic: str, *, enable: bool = True) -> Plant:
+    one = {"name": "t", "topics": [topic], "enable": enable}
+    return root("message_transformation", {"transformations": [one]})
+
+
 CHAT = {"zones": {"mchat_chat": "u/${username}/"}}
 BRIDGE = {"mqtt": {"b": {"enable": True, "ingress": {"local": {"topic": "mchat/inbox/e1"}}}}}
 
@@ -409,6 +422,10 @@ DANGERS = [
         at("/actions", 0, "fallback_actions", to=[{"kind": "republish", "args": {"topic": "mchat/x"}}]),
         ("detour.republish",),
     ),
+    Planted(
+        "a fallback to nobody knows where", fallback({"kind": "republish", "args": {}}), ("detour.republish",)
+    ),
+    Planted("a bridge among several", bridge({"x": [{"local": {"topic": "mchat/x"}}]}), ("detour.bridge",)),
     Planted("a bridge", root("bridges", BRIDGE), ("detour.bridge",)),
     Planted("a link to another cluster", link("mchat/#"), ("detour.cluster_link",)),
     Planted(
@@ -458,7 +475,11 @@ DANGERS = [
     ),
     Planted("an action of another connector", at("/actions", 0, "connector", to="x"), ("events.action",)),
     Planted("no connector", said("/connectors", []), ("events.connector",)),
-    Planted("a disabled connector", at("/connectors", 0, "enable", to=False), ("events.connector",)),
+    Planted(
+        "a disabled connector",
+        all_of(at("/connectors", 0, "enable", to=False), at("/connectors", 0, "status", to="stopped")),
+        ("events.connector",),
+    ),
     Planted(
         "a connector that does not connect",
         at("/connectors", 0, "status", to="disconnected"),
@@ -518,8 +539,8 @@ DANGERS = [
     # TLS.
     *(
         Planted(
-            f"{name} over TLS that is not verified",
-            at(*path, "ssl", "verify", to="verify_none"),
+            f"{name} over TLS that is not verified: {name_}",
+            at(*path, "ssl", name_, to=value),
             (f"{name}.tls",),
             {"desired": wanted(hooks_url="https://mchat.example", hooks_ca_file="ca.pem")},
         )
@@ -528,6 +549,7 @@ DANGERS = [
             ("authz", ("/authorization/sources", "sources", 1)),
             ("events", ("/connectors", 0)),
         )
+        for name_, value in (("verify", "verify_none"), ("enable", False))
     ),
 ]
 
@@ -550,6 +572,59 @@ async def test_a_planted_danger_is_found(planted: Planted) -> None:
         assert HOOK_SECRET not in finding.what and "Bearer" not in finding.what
 
 
+@pytest.mark.parametrize(
+    ("plant", "what"),
+    [
+        (rule(enable=False), "rule mchat_events is disabled"),
+        (rule(actions=["http:x"]), "rule mchat_events does not use http:mchat_events"),
+        (rule(sql='SELECT * FROM "t"'), "rule mchat_events selects something else"),
+        (without("/rules", "data", 0), "there is no rule mchat_events"),
+        (database_of_users("a", "b"), "2 users of password_based:built_in_database are superusers: 'a', 'b'"),
+        (
+            database_of_users(*"abcdef"),
+            "6 users of password_based:built_in_database are superusers: 'a', 'b', 'c', 'd', 'e' …",
+        ),
+        (version("5.7.0"), "the oldest node has 5.7.0"),
+        (version("5.8.9", "5.8.8"), "emqx@127.0.0.1 has 5.8.9, n0 has 5.8.8"),
+        (version("5.8.9", ""), "nodes without a version: n0"),
+        (other_rule({"function": "f", "args": {}}), "rule theirs does f to what it does not say"),
+        (other_rule(republish("mchat/\x1b[2J")), "rule theirs does republish to mchat/\\x1b[2J"),
+        (
+            authn("url", to="http://me:secret@127.0.0.1:9/x?key=secret"),
+            "password_based:http asks http://127.0.0.1:9/x,",
+        ),
+    ],
+    ids=str,
+)
+async def test_what_is_said(plant: Plant, what: str) -> None:
+    broker = good()
+    plant(broker)
+    assert any(finding.what.startswith(what) for finding in await broker.found())
+
+
+async def test_a_missing_header_is_told_once() -> None:
+    broker = good()
+    without("/authentication", 0, "headers", "authorization")(broker)
+    assert [one.code for one in await broker.found() if one.severity != "note"] == ["authn.secret"]
+
+
+NOT_AGAIN = (
+    "a small pool for log-ins",
+    "denies about groups are remembered",
+    "slow health checks of the action",
+    "events that do not live long",
+    "a rule of too few events",
+    "a wrong secret for log-ins",
+)
+
+
+@pytest.mark.parametrize("name", NOT_AGAIN)
+async def test_a_danger_is_not_told_again_as_a_difference(name: str) -> None:
+    broker = good()
+    next(one for one in DANGERS if one.name == name).plant(broker)
+    assert [finding.code for finding in await broker.found() if finding.severity == "difference"] == []
+
+
 def test_codes_are_told_once() -> None:
     codes = [kind.code for kind in KINDS]
     assert len(codes) == len(set(codes))
@@ -566,7 +641,8 @@ HARMLESS: list[tuple[str, Plant, tuple[str, ...], dict[str, Any]]] = [
         {"secrets": (SecretStr("next"),)},
     ),
     ("a secret that EMQX masks", secret("authentication", 0, to=MASK), ("secret.unread",), {}),
-    ("a larger pool", authn("pool_size", to=64), (), {}),
+    ("a larger pool", authn("pool_size", to=64), ("authn.differs",), {}),
+    ("a small pool for events", at("/connectors", 0, "pool_size", to=2), ("events.differs",), {}),
     ("a disabled authenticator of others", another(enable=False), ("authn.other_disabled",), {}),
     ("superusers who cannot come in", database_of_users("root", enable=False), ("authn.other_disabled",), {}),
     (
@@ -604,7 +680,12 @@ HARMLESS: list[tuple[str, Plant, tuple[str, ...], dict[str, Any]]] = [
         ("authz.body_more",),
         {},
     ),
-    ("wider excludes", at("/authorization/settings", "cache", "excludes", to=["mchat/#"]), (), {}),
+    (
+        "wider excludes",
+        at("/authorization/settings", "cache", "excludes", to=["mchat/#"]),
+        ("authz.differs",),
+        {},
+    ),
     ("no cache", at("/authorization/settings", "cache", "enable", to=False), ("cache.off",), {}),
     ("a long memory", at("/authorization/settings", "cache", "ttl", to="2m"), ("cache.ttl",), {}),
     (
@@ -705,21 +786,54 @@ HARMLESS: list[tuple[str, Plant, tuple[str, ...], dict[str, Any]]] = [
             .replace("client_", "client/")
             .replace("session_", "session/")
         )(broker),
-        (),
+        ("events.differs",),
         {},
     ),
     ("events by a rule of another id", rule(id="theirs"), (), {}),
     (
         "health checks of one second",
         at("/actions", 0, "resource_opts", "health_check_interval", to="1000ms"),
-        (),
+        ("events.differs",),
         {},
     ),
-    ("events for ever", at("/actions", 0, "resource_opts", "request_ttl", to="infinity"), (), {}),
+    (
+        "events for ever",
+        at("/actions", 0, "resource_opts", "request_ttl", to="infinity"),
+        ("events.differs",),
+        {},
+    ),
     ("EMQX 5.8.5", version("5.8.5"), ("version.recommended",), {}),
     ("EMQX 6.2.2", version("e6.2.2"), (), {}),
     ("EMQX 6.3", version("6.3.0-beta.2"), ("version.untried",), {}),
     ("a node that is down", at("/nodes", 0, "node_status", to="stopped"), ("node.stopped",), {}),
+    ("EMQX 5.8.0", version("5.8.0"), ("version.recommended",), {}),
+    ("EMQX 5.8.6", version("5.8.6"), (), {}),
+    (
+        "an action that tries once",
+        at("/actions", 0, "parameters", "max_retries", to=0),
+        ("events.differs",),
+        {},
+    ),
+    ("a rule of another name", rule(name="theirs"), ("events.differs",), {}),
+    ("status messages by a wider rule", rule(1, sql='SELECT * FROM "mchat/#"'), ("events.differs",), {}),
+    (
+        "a time that nobody understands",
+        at("/authorization/settings", "cache", "ttl", to="soon"),
+        ("cache.ttl",),
+        {},
+    ),
+    ("a fallback to another action", fallback({"kind": "reference", "type": "http", "name": "x"}), (), {}),
+    ("a fallback to elsewhere", fallback({"kind": "republish", "args": {"topic": "x"}}), (), {}),
+    (
+        "a bridge from our names to others",
+        bridge({"remote": {"topic": "mchat/x"}, "local": {"topic": "x"}}),
+        (),
+        {},
+    ),
+    ("a bridge that publishes as it says elsewhere", bridge({"local": {"qos": 1}}), (), {}),
+    ("a link of nothing", link(), (), {}),
+    ("a transformation of others", transformation("x/#"), (), {}),
+    ("a disabled transformation", transformation("#", enable=False), (), {}),
     (
         "one strategy for all groups",
         all_of(
@@ -732,7 +846,7 @@ HARMLESS: list[tuple[str, Plant, tuple[str, ...], dict[str, Any]]] = [
     (
         "no listener of the gateway is wanted",
         without("/listeners", -1),
-        (),
+        ("events.differs",),
         {"desired": wanted(gateway_bind="")},
     ),
     ("the gateway's listener elsewhere", at(GATEWAY, "bind", to="127.0.0.1:1999"), ("gateway.bind",), {}),

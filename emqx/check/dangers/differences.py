@@ -51,10 +51,12 @@ def everything_else(case: Case) -> Iterator[Finding]:
         *((f"rule {rule['id']}", actual.rule(rule["id"]), rule) for rule in desired.rules),
     ):
         yield from _compared(case, EVENTS, name, there, wanted)
-    cache, wanted_cache = actual.authorization_settings.get("cache"), desired.authorization["cache"]
+    cache = actual.authorization_settings.get("cache")
     excludes = cache.get("excludes") if isinstance(cache, Mapping) else None
-    if excludes != wanted_cache["excludes"] and not any(one.kind is GROUP_DENIES for one in caches(case)):
-        yield AUTHZ.found(f"authorization.cache.excludes = {excludes}, {wanted_cache['excludes']} is wanted")
+    # Those that are wanted, by name; more of them is no less.
+    unnamed = [text for text in desired.authorization["cache"]["excludes"] if text not in (excludes or ())]
+    if unnamed and not any(one.kind is GROUP_DENIES for one in caches(case)):
+        yield AUTHZ.found(f"authorization.cache.excludes = {excludes}, {unnamed} are wanted too")
     zone = actual.global_zone.masked()
     for name in differences(zone["mqtt"], desired.mqtt):
         yield MQTT.found(f"mqtt.{name} = {zone['mqtt'].get(name)}, {desired.mqtt[name]} is wanted")

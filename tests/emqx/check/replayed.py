@@ -31,7 +31,7 @@ RULES = "/authorization/sources/built_in_database/rules"
 NO_PAGE = {"data": [], "meta": {"page": 1, "limit": 100, "count": 0, "hasnext": False}}
 
 
-# Answers about what was set: authentication, sources, their settings, connector, action, rule; gateway's group, listener.
+# Answers about what was set: authentication, sources, settings, connector, action, rule; the gateway's group, listener.
 SET = {*(f"rest.jsonl:{number}" for number in range(9, 15)), "rest2.jsonl:387", "rest2.jsonl:389"}
 
 HOOK_SECRET = "hook-secret-in-force"

@@ -8,7 +8,7 @@ from emqx.api.broker import BrokerApi
 from emqx.apply.deeds import apply
 from emqx.apply.plan import plan
 from emqx.check.case import Case
-from emqx.check.findings import Finding
+from emqx.check.findings import APPLY, Finding
 from emqx.check.inspection import inspect
 from emqx.check.state import read
 from emqx.check.strangers import strangers
@@ -41,6 +41,15 @@ async def test_an_open_broker_and_who_came_in_meanwhile() -> None:
 async def test_after_apply_there_is_nothing_to_say(applied: Stage) -> None:
     await applied.clients.connected(username=KNOWN)
     assert [(one.severity, one.code) for one in await found(applied)] == [("note", "zone.unread")]
+
+
+async def test_what_check_says_of_a_laptop_broker_apply_takes_away() -> None:
+    async with staged(fresh=False) as stage:
+        before = await found(stage)
+        assert "gateway.listener" in [one.code for one in before]
+        assert {one.kind.remedy for one in before if one.severity != "note"} == {APPLY}
+        await apply(stage.api, plan(await stage.present(), stage.wanted), stage.wanted)
+        assert [(one.severity, one.code) for one in await found(stage)] == [("note", "zone.unread")]
 
 
 async def no_authenticator(api: BrokerApi) -> None:

@@ -681,6 +681,12 @@ HARMLESS: list[tuple[str, Plant, tuple[str, ...], dict[str, Any]]] = [
         {},
     ),
     (
+        "more excludes",
+        more("/authorization/settings", "cache", "excludes", value="x/#"),
+        (),
+        {},
+    ),
+    (
         "wider excludes",
         at("/authorization/settings", "cache", "excludes", to=["mchat/#"]),
         ("authz.differs",),

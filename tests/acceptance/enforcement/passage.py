@@ -17,17 +17,22 @@ class Passage:
     Attributes:
         target: port that it leads to.
         port: where it listens.
+        frozen: connections through which nothing comes.
     """
 
     target: int
     port: int = 0
-    _open: asyncio.Event = field(default_factory=asyncio.Event)
+    _lines: set["_Line"] = field(default_factory=set)
+    _cold: bool = False
     _server: asyncio.Server | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
+    @property
+    def frozen(self) -> int:
+        return sum(not line.open.is_set() for line in self._lines)
+
     async def start(self) -> None:
         """Listen."""
-        self._open.set()
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -39,24 +44,40 @@ class Passage:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def freeze(self) -> None:
-        """Let nothing through from now on, as a network does that loses every packet."""
-        self._open.clear()
+    def freeze(self, only: bytes = b"") -> None:
+        """Let nothing through from now on, as a network does that loses every packet.
+
+        Args:
+            only: only on connections whose client has said this before; all others, new ones too, go on.
+        """
+        self._cold = not only
+        for line in self._lines:
+            if only in line.said:
+                line.open.clear()
 
     def thaw(self) -> None:
         """Let through what waits, and all that comes."""
-        self._open.set()
+        self._cold = False
+        for line in self._lines:
+            line.open.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        line = _Line()
+        self._lines.add(line)
+        if not self._cold:
+            line.open.set()
         writers = [writer]
         try:
-            await self._open.wait()
+            await line.open.wait()
             there, back = await asyncio.open_connection("127.0.0.1", self.target)
             writers.append(back)
-            ways = [asyncio.ensure_future(self._carry(*way)) for way in ((reader, back), (there, writer))]
+            ways = [
+                asyncio.ensure_future(line.carry(reader, back, noted=True)),
+                asyncio.ensure_future(line.carry(there, writer)),
+            ]
             try:
                 await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -67,13 +88,31 @@ class Passage:
             return
         finally:
             self._tasks.discard(task)
+            self._lines.discard(line)
             for one in writers:
                 one.transport.abort()
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+
+@dataclass(slots=True, eq=False)
+class _Line:
+    """One connection.
+
+    Attributes:
+        open: whether anything comes through.
+        said: the beginning of what its client has said.
+    """
+
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+    said: bytes = b""
+
+    async def carry(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, noted: bool = False
+    ) -> None:
         with suppress(OSError):
             while data := await reader.read(_BYTES):
-                await self._open.wait()
+                if noted and len(self.said) < _BYTES:
+                    self.said += data
+                await self.open.wait()
                 writer.write(data)
                 await writer.drain()
 

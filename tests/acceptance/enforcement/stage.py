@@ -97,6 +97,13 @@ class Stage:
 
         self.ears = list(await asyncio.gather(*map(come, range(self.company.people))))
 
+    async def stop_mchat(self) -> None:
+        """End both service processes and every worker, as an operator does."""
+        running = [*(one.process for one in self.hooks), *(one.process for one in self.workers)]
+        for process in running:
+            process.terminate()
+        await asyncio.gather(*(process.wait() for process in running))
+
     @asynccontextmanager
     async def worker(self, **settings: Any) -> AsyncIterator[Worker]:
         """Run `mchat serve worker` and wait until it works."""

@@ -14,6 +14,7 @@ from acl_service.presence.fold import (
     Device,
     Disconnected,
     Fact,
+    Kind,
     Listed,
     Missing,
     fold,
@@ -26,8 +27,8 @@ def folded(*facts: Fact, device: Device | None = None) -> Device | None:
     return device
 
 
-def kinds(*facts: Fact) -> list[list[str]]:
-    told = []
+def kinds(*facts: Fact) -> list[list[Kind]]:
+    told: list[list[Kind]] = []
     device: Device | None = None
     for fact in facts:
         device, transitions = fold(device, "ann_pc", fact)

@@ -4,7 +4,7 @@ A page's fenced blocks tell what to do with them:
 
 - ``console``: lines behind ``$ `` are typed (a trailing backslash goes on in the next line), what follows is what
   comes out. `…` stands for any part of a line, a line of nothing else for any lines. A command that is typed
-  with ``&`` at its end stays running; ``mchat up`` always does.
+  with ``&`` at its end stays running; ``mchat up`` always does, and ends those that were before it.
 - ``ini``: settings, put into the file ``.env``.
 - ``python``: a program, put into the file that its first line names.
 - ``toml``: a policy document, which has to be right; put into a file likewise, if its first line names one.

@@ -17,7 +17,7 @@ from tests.docs.pages import FOLDER, RUN, Block, Typed, blocks, comes_out, typed
 from tests.postgres import free_port
 
 PAGES = sorted(path.name for path in FOLDER.glob("*.md"))
-FOLLOWED = ("concepts.md", "identity.md", "policy.md")
+FOLLOWED = ("concepts.md", "identity.md", "policy.md", "revocation.md")
 LONG_S = 60
 
 
@@ -37,7 +37,7 @@ class Reader:
             script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {line} "$@"\n')
             script.chmod(0o700)
         self._environment = {
-            **environment(folder, **addresses),
+            **environment(folder, **addresses, emqx_url=f"http://{addresses['laptop_api_bind']}"),
             "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
             "PYTHONIOENCODING": "utf-8",
         }
@@ -66,7 +66,9 @@ class Reader:
         assert comes_out(each.output, done.stdout), f"$ {command}\n{done.stdout}"
 
     def _start(self, command: str, output: tuple[str, ...]) -> None:
-        self._running.close()
+        if command == "mchat up":
+            # It takes the place of the one before, and of whatever was connected to that.
+            self._running.close()
         process = self._running.enter_context(self._process(command))
         assert process.stdout is not None
         until = output[-1].replace("…", "") if output else "Ctrl-C stops"

@@ -43,9 +43,7 @@ def test_the_page_names_every_metric_of_the_enforcement_and_no_other() -> None:
     assert len(named) == len(set(named))
     assert set(named) == exported()
     # In the text around the table too.
-    assert {name for name in re.findall(r"`(mchat_\w+)", PAGE)} <= {
-        name.partition("{")[0] for name in exported()
-    }
+    assert set(re.findall(r"`(mchat_\w+)", PAGE)) <= {name.partition("{")[0] for name in exported()}
 
 
 def test_the_page_names_what_a_sweep_counts() -> None:

@@ -124,8 +124,9 @@ class Scopes:
             if topics is not None and await rules.mentions(connection, Placeholder.PEER_ID.value):
                 topics = None
             places = [
-                *(await peers.first_members(connection, group_ids, MOST + 1)).values(),
-                *(await peers.first_of_departments(connection, department_ids, MOST + 1)).values(),
+                # The person himself is one of them.
+                *(await peers.first_members(connection, group_ids, MOST + 2)).values(),
+                *(await peers.first_of_departments(connection, department_ids, MOST + 2)).values(),
             ]
         # Rules speak of the first people of a place only (`Peers`): who stands behind them is in nobody's.
         told = [place for place in places if topics is None or bisect_left(place, employee_id) <= self._room]

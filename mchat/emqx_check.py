@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import typer
 from pydantic import SecretStr
@@ -22,17 +21,16 @@ from acl_service.settings import AccessSettings
 from directory import credentials, policies
 from directory.database import Database
 from emqx.api.broker import BrokerApi
-from emqx.api.listeners import Listener
 from emqx.api.settings import ApiSettings
 from emqx.check.case import Case
 from emqx.check.findings import Finding, Severity
 from emqx.check.inspection import inspect
 from emqx.check.state import read
 from emqx.check.strangers import strangers
-from emqx.desired.questions import DATABASE
-from emqx.listeners import split_bind
+from mchat.emqx_attempts import Outcome
+from mchat.emqx_place import place_of
 from mchat.emqx_probe import dismiss, entitled, visitor
-from mchat.emqx_trials import Outcome, Place, Trials
+from mchat.emqx_trials import Trials
 from mchat.errors import CommandError
 from mchat.roots import now_ms, opened
 from mchat.screen import wide_console
@@ -46,7 +44,6 @@ from mchat.settings import (
 from mchat.signals import stop_signals, until
 
 _STYLES: dict[Severity, str] = {"danger": "bold red", "difference": "yellow", "note": "dim"}
-_EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - what a broker says, not where we listen
 
 
 def check(
@@ -130,21 +127,7 @@ async def _probe(
     case: Case,
     mqtt: str | None,
 ) -> tuple[Outcome, ...]:
-    listener = _listener(case)
-    host, port = _address(settings, listener, mqtt)
-    gateway = case.actual.listener(case.desired.listener_id)
-    excluded = case.desired.authorization["cache"]["excludes"]
-    database_source = case.actual.source(DATABASE)
-    place = Place(
-        host=host,
-        port=port,
-        gateway=None if gateway is None or not gateway.enabled else _bound(settings, gateway.bind),
-        inflight=case.desired.zone["mqtt"]["max_inflight"],
-        prefix=f"{access.service}/" if access.service else "",
-        excluded=next((text for text in excluded if text.endswith("#")), None),
-        has_database=database_source is not None and database_source.enabled,
-    )
-    zone = "default" if listener is None else listener.zone
+    place, zone = place_of(case, settings, access.service, mqtt)
     mark = secrets.token_hex(6)
     async with visitor(database, now_ms) as guest:
         rights = await entitled(database, access, f"{guest.employee_id}_{mark}", zone, now_ms())
@@ -157,43 +140,8 @@ async def _probe(
             return await trials.run()
         except OSError as error:
             raise CommandError(
-                f"no MQTT broker on {host}:{port}: {error.strerror or error}; say --mqtt HOST:PORT"
+                f"no MQTT broker on {place.host}:{place.port}: {error.strerror or error}; say --mqtt HOST:PORT"
             ) from error
-
-
-def _listener(case: Case) -> Listener | None:
-    """The first of MQTT over TCP that is neither the gateway's nor behind a mountpoint."""
-    return next(
-        (
-            one
-            for one in case.actual.listeners
-            if one.enabled
-            and one.id.startswith("tcp:")
-            and one.id != case.desired.listener_id
-            and not one.mountpoint
-        ),
-        None,
-    )
-
-
-def _address(settings: ApiSettings, listener: Listener | None, mqtt: str | None) -> tuple[str, int]:
-    if mqtt is not None:
-        try:
-            return split_bind(mqtt)
-        except ValueError as error:
-            raise CommandError(f"--mqtt: {error}") from error
-    if listener is None:
-        raise CommandError(
-            "the broker has no listener of MQTT over TCP without a mountpoint: say --mqtt HOST:PORT"
-        )
-    return _bound(settings, listener.bind)
-
-
-def _bound(settings: ApiSettings, bind: str) -> tuple[str, int]:
-    """Where a listener is reached: one that listens everywhere, where the REST API is."""
-    host, _, port = bind.rpartition(":")
-    host = host.strip("[]")
-    return (urlsplit(settings.url).hostname or "127.0.0.1") if host in _EVERYWHERE else host, int(port)
 
 
 def _show(

@@ -15,7 +15,8 @@ from emqx.api.broker import BrokerApi
 from emqx.api.built_in_rules import BuiltInRule
 from emqx.api.publishing import Message
 from emqx.check import trials as kinds
-from emqx.check.findings import Finding, Kind
+from mchat.emqx_attempts import Attempts, Outcome
+from mchat.emqx_place import Place
 from mchat.emqx_probe import Entitled, Visitor
 from mchat.probe import PATIENCE_S, Ended, NoAnswer, Probe, receive_maximum
 
@@ -26,55 +27,6 @@ REVOKED_S = 5.0
 LOOK_S = 0.1
 
 _NOT_GRANTED = 128
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """One trial.
-
-    Attributes:
-        kind: what was tried.
-        expected: what should come out.
-        got: what did; empty if it was left out.
-        left_out: why it was not tried; empty if it was.
-    """
-
-    kind: Kind
-    expected: str
-    got: str = ""
-    left_out: str = ""
-
-    @property
-    def good(self) -> bool:
-        """Whether it came out as it should; what was not tried is not bad."""
-        return bool(self.left_out) or self.got == self.expected
-
-    def finding(self) -> Finding | None:
-        """The danger that it shows; None = none."""
-        return None if self.good else self.kind.found(f"expected: {self.expected}; came out: {self.got}")
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where it is tried.
-
-    Attributes:
-        host: of the MQTT listener.
-        port: of the MQTT listener.
-        gateway: host and port of the gateway's listener; None = there is none.
-        inflight: messages in hand that the gateway's zone shall take.
-        prefix: of all topics, with its slash; empty = none.
-        excluded: a filter about whose topics nothing is remembered; None = there is none.
-        has_database: whether built-in rules can be written.
-    """
-
-    host: str
-    port: int
-    gateway: tuple[str, int] | None
-    inflight: int
-    prefix: str
-    excluded: str | None
-    has_database: bool
 
 
 @dataclass(slots=True)
@@ -91,7 +43,7 @@ class Trials:
         revoke: ends the visitor's token.
         clock: monotonic seconds.
         patience_s: how long a message may take.
-        done: what came out so far.
+        attempts: what came out so far.
     """
 
     place: Place
@@ -103,7 +55,7 @@ class Trials:
     revoke: Callable[[], Awaitable[None]]
     clock: Callable[[], float] = time.monotonic
     patience_s: float = PATIENCE_S
-    done: list[Outcome] = field(default_factory=list)
+    attempts: Attempts = field(default_factory=Attempts)
 
     @property
     def client_id(self) -> str:
@@ -127,20 +79,20 @@ class Trials:
             newest = await events.newest(connection)
         await self._strangers()
         with self._client(self.client_id, self.visitor.employee_id, self.visitor.token) as probe:
-            came_in = await self._try(kinds.KNOWN, CONNECTED, lambda: _enters(probe))
+            came_in = await self.attempts.make(kinds.KNOWN, CONNECTED, lambda: _enters(probe))
             if came_in:
                 try:
                     await self._inside(probe)
                 finally:
                     await self._clean()
         if came_in:
-            await self._try(kinds.EVENTS, "stored", lambda: self._stored(newest))
+            await self.attempts.make(kinds.EVENTS, "stored", lambda: self._stored(newest))
             await self._receive_maximum()
-            await self._try(kinds.REVOKED, REFUSED, self._revoked)
+            await self.attempts.make(kinds.REVOKED, REFUSED, self._revoked)
         else:
-            for kind in kinds.KINDS[len(self.done) :]:
-                self._leave_out(kind, "the known client did not come in")
-        return tuple(self.done)
+            for kind in kinds.KINDS[len(self.attempts.done) :]:
+                self.attempts.leave_out(kind, "the known client did not come in")
+        return tuple(self.attempts.done)
 
     async def _strangers(self) -> None:
         """Who must not come in."""
@@ -153,28 +105,32 @@ class Trials:
             (kinds.WILDCARD_ID, f"{name}_+", name, token),
             (kinds.FOREIGN_ID, nobody, name, token),
         ):
-            await self._try(kind, REFUSED, partial(self._connects, client_id, username, secret))
+            await self.attempts.make(kind, REFUSED, partial(self._connects, client_id, username, secret))
 
     async def _inside(self, probe: Probe) -> None:
         """What the one who came in may and may not."""
-        await self._try(kinds.EVERYTHING, REFUSED, lambda: self._everything(probe))
+        await self.attempts.make(kinds.EVERYTHING, REFUSED, lambda: self._everything(probe))
         await self._own(probe)
         if not self.place.has_database:
             for kind in (*_BY_RULES, kinds.TOLD_PUBLISH, kinds.RETAINED):
-                self._leave_out(kind, "there is no source built_in_database to write rules of its own into")
+                self.attempts.leave_out(
+                    kind, "there is no source built_in_database to write rules of its own into"
+                )
             return
         group = self._group()
         first = None if group is None else await _subscribes(probe, group)
         await self._write_rules(group)
-        await self._try_or_leave(
+        await self.attempts.make_or_leave(
             kinds.EXCLUDES,
             f"{REFUSED}, then {GRANTED}",
             None if group is None else lambda: _again(probe, group, first),
             "nothing is excluded from the cache",
         )
-        await self._try(kinds.CACHE_CLEAR, GRANTED, lambda: self._cleared(probe))
-        await self._try(kinds.DATABASE, "heard", lambda: self._arrives(probe, self.private, retain=False))
-        await self._try(
+        await self.attempts.make(kinds.CACHE_CLEAR, GRANTED, lambda: self._cleared(probe))
+        await self.attempts.make(
+            kinds.DATABASE, "heard", lambda: self._arrives(probe, self.private, retain=False)
+        )
+        await self.attempts.make(
             kinds.DATABASE_RETAIN, "not heard", lambda: self._arrives(probe, self.private, retain=True)
         )
         await self._published(probe)
@@ -184,31 +140,39 @@ class Trials:
         own = self.entitled.subscribed
         if own is None:
             for kind in (kinds.TOLD_SUBSCRIBE, kinds.FOREIGN_SUBSCRIBE, kinds.FOREIGN_PUBLISH):
-                self._leave_out(
+                self.attempts.leave_out(
                     kind, "the policy tells the broker of no topic that an employee may only subscribe"
                 )
             return
-        await self._try(kinds.TOLD_SUBSCRIBE, GRANTED, lambda: _subscribes(probe, own))
+        await self.attempts.make(kinds.TOLD_SUBSCRIBE, GRANTED, lambda: _subscribes(probe, own))
         foreign = own.replace(self.client_id, f"nobody{self.mark}")
         foreign = foreign.replace(self.visitor.employee_id, f"nobody{self.mark}")
-        await self._try_or_leave(
+        await self.attempts.make_or_leave(
             kinds.FOREIGN_SUBSCRIBE,
             REFUSED,
             None if foreign == own else lambda: _subscribes(probe, foreign),
             f"{own} is everybody's",
         )
-        await self._try(kinds.FOREIGN_PUBLISH, "not heard", lambda: self._arrives(probe, own, retain=False))
+        await self.attempts.make(
+            kinds.FOREIGN_PUBLISH, "not heard", lambda: self._arrives(probe, own, retain=False)
+        )
 
     async def _published(self, probe: Probe) -> None:
         """A topic that it may publish, which a rule of its own lets it hear."""
         topic = self.entitled.published
         if topic is None:
             for kind in (kinds.TOLD_PUBLISH, kinds.RETAINED):
-                self._leave_out(kind, "the policy tells the broker of no topic that an employee may publish")
+                self.attempts.leave_out(
+                    kind, "the policy tells the broker of no topic that an employee may publish"
+                )
             return
         await _subscribes(probe, topic)
-        await self._try(kinds.TOLD_PUBLISH, "heard", lambda: self._arrives(probe, topic, retain=False))
-        await self._try(kinds.RETAINED, "not heard", lambda: self._arrives(probe, topic, retain=True))
+        await self.attempts.make(
+            kinds.TOLD_PUBLISH, "heard", lambda: self._arrives(probe, topic, retain=False)
+        )
+        await self.attempts.make(
+            kinds.RETAINED, "not heard", lambda: self._arrives(probe, topic, retain=True)
+        )
 
     async def _everything(self, probe: Probe) -> str:
         """Refused, or the first filter that is granted."""
@@ -219,7 +183,10 @@ class Trials:
 
     async def _arrives(self, probe: Probe, topic: str, *, retain: bool) -> str:
         """Whether a publish of the client is heard before one that the broker itself makes after it."""
-        tried, after = f"tried {self.mark} {len(self.done)}", f"after {self.mark} {len(self.done)}"
+        tried, after = (
+            f"tried {self.mark} {len(self.attempts.done)}",
+            f"after {self.mark} {len(self.attempts.done)}",
+        )
         await asyncio.to_thread(lambda: probe.publish(topic, tried, retain=retain))
         await self.api.publishing.publish(Message(topic, after, qos=1))
         heard = await asyncio.to_thread(probe.heard, after, self.patience_s)
@@ -266,7 +233,7 @@ class Trials:
     async def _receive_maximum(self) -> None:
         kind, wanted = kinds.RECEIVE_MAXIMUM, self.place.inflight
         if self.place.gateway is None:
-            self._leave_out(kind, "there is no listener of the gateway")
+            self.attempts.leave_out(kind, "there is no listener of the gateway")
             return
         host, port = self.place.gateway
         visitor = self.visitor
@@ -275,10 +242,10 @@ class Trials:
                 receive_maximum, port, f"{self.client_id}_g", visitor.employee_id, visitor.token, host
             )
         except (NoAnswer, OSError) as error:
-            self._leave_out(kind, f"{host}:{port}: {error}")
+            self.attempts.leave_out(kind, f"{host}:{port}: {error}")
             return
         least = f"{wanted} or more"
-        self.done.append(Outcome(kind, least, least if told >= wanted else str(told)))
+        self.attempts.add(Outcome(kind, least, least if told >= wanted else str(told)))
 
     async def _revoked(self) -> str:
         await self.revoke()
@@ -301,25 +268,6 @@ class Trials:
     async def _connects(self, client_id: str, username: str | None, secret: str | None) -> str:
         with self._client(client_id, username, secret) as probe:
             return await _enters(probe)
-
-    async def _try(self, kind: Kind, expected: str, attempt: Callable[[], Awaitable[str]]) -> bool:
-        try:
-            got = await attempt()
-        except NoAnswer as error:
-            got = str(error)
-        self.done.append(Outcome(kind, expected, got))
-        return self.done[-1].good
-
-    async def _try_or_leave(
-        self, kind: Kind, expected: str, attempt: Callable[[], Awaitable[str]] | None, reason: str
-    ) -> None:
-        if attempt is None:
-            self._leave_out(kind, reason)
-        else:
-            await self._try(kind, expected, attempt)
-
-    def _leave_out(self, kind: Kind, reason: str) -> None:
-        self.done.append(Outcome(kind, "", left_out=reason))
 
 
 _BY_RULES = (kinds.EXCLUDES, kinds.CACHE_CLEAR, kinds.DATABASE, kinds.DATABASE_RETAIN)

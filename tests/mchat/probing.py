@@ -8,8 +8,10 @@ from typing import Any
 from directory.database import Database
 from emqx.api.broker import BrokerApi
 from emqx.laptop.server import LaptopBroker
+from mchat.emqx_attempts import Outcome
+from mchat.emqx_place import Place
 from mchat.emqx_probe import dismiss, entitled, visitor
-from mchat.emqx_trials import Outcome, Place, Trials
+from mchat.emqx_trials import Trials
 from tests.acl_service.serving import HOOK_SECRET, Served, activate_profile, now_ms, serving
 from tests.emqx.api.conftest import KEY, SECRET, api_settings
 from tests.emqx.conftest import laptop_settings

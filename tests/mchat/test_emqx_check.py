@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,13 +14,14 @@ from pydantic import SecretStr
 
 from acl_service.policy import profiles
 from acl_service.policy.document import Document
-from directory import credentials
+from directory import credentials, people
 from directory.database import Database
 from emqx.apply.deeds import apply
 from emqx.apply.plan import plan
 from emqx.apply.present import read
 from emqx.desired.broker import desired
 from mchat.emqx_check import governed
+from mchat.emqx_probe import PERSON
 from tests.acceptance.processes import environment
 from tests.acl_service.serving import HOOK_SECRET, activate_profile, add_person, now_ms
 from tests.emqx.api.conftest import KEY
@@ -38,19 +41,23 @@ class Command:
 
     async def __call__(self, *arguments: str) -> tuple[int, str]:
         """Run it; the exit code, and all that it wrote."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "mchat", "emqx", "check", *arguments),
-            cwd=self.folder,
-            env={**self.variables, "COLUMNS": "200"},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
+        process = await self.start(*arguments)
         output, _ = await asyncio.wait_for(process.communicate(), 60)
         assert process.returncode is not None
         text = output.decode()
         assert HOOK_SECRET not in text
         assert API_SECRET not in text
         return process.returncode, text
+
+    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
+        """Begin to run it."""
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "mchat", "emqx", "check", *arguments),
+            cwd=self.folder,
+            env={**self.variables, "COLUMNS": "200"},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
 
     async def found(self, *arguments: str) -> tuple[int, list[str], dict[str, object]]:
         """The exit code, the codes of the dangers, and the whole document."""
@@ -146,6 +153,44 @@ async def test_what_cannot_be_done_is_one_line_and_exit_code_2(command: Command)
     code, text = await command()
     assert (code, len(text.strip().splitlines())) == (2, 1)
     assert text.startswith("mchat: GET ")
+
+
+@asynccontextmanager
+async def silent() -> AsyncIterator[tuple[int, asyncio.Event]]:
+    """A listener that takes connections and says nothing; gives its port, and tells when one came."""
+    came = asyncio.Event()
+
+    async def keep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.set()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(keep, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1], came
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_probe_that_is_stopped_leaves_nobody_who_may_come_in(
+    command: Command, number: signal.Signals
+) -> None:
+    database = command.running.database
+    async with silent() as (port, came):
+        process = await command.start("--probe", "--mqtt", f"127.0.0.1:{port}")
+        try:
+            await asyncio.wait_for(came.wait(), 60)
+            async with database.read() as connection:
+                assert (await people.get(connection, PERSON)).status == "active"
+            process.send_signal(number)
+            output, _ = await asyncio.wait_for(process.communicate(), 60)
+        finally:
+            if process.returncode is None:
+                process.kill()
+    assert process.returncode == 128 + number, output.decode()
+    async with database.read() as connection:
+        assert (await people.get(connection, PERSON)).status == "disabled"
+        (token,) = await credentials.list_(connection, PERSON)
+    assert not token.usable(now_ms())
 
 
 @pytest.mark.parametrize(

@@ -275,6 +275,33 @@ async def stage(
         yield Stage(database, service, broker, api, wire, enforcement, clients, clock)
 
 
+@dataclass(slots=True)
+class Worker:
+    """Another process that enforces, with a memory of its own.
+
+    Attributes:
+        service: its share of the access service; it answers nobody.
+        enforcement: its parts.
+        wire: what it asks of the broker.
+    """
+
+    service: AccessService
+    enforcement: Enforcement
+    wire: RecordedWire
+
+
+@asynccontextmanager
+async def another(stage: Stage, **settings: Any) -> AsyncIterator[Worker]:
+    """Another worker on the same stage, which does not work yet."""
+    access = UntouchedSettings(**{"push_rate": 10_000.0, **settings})
+    async with AsyncExitStack() as stack:
+        service = await stack.enter_async_context(
+            AccessService.running(stage.database, access, now_ms=stage.clock)
+        )
+        enforcement, wire = await stack.enter_async_context(enforcer(service, stage.laptop))
+        yield Worker(service, enforcement, wire)
+
+
 @asynccontextmanager
 async def enforcer(
     service: AccessService, broker: LaptopBroker, *, feed_stale_s: float = 0.05, **api: Any

@@ -1,0 +1,217 @@
+"""Rules under client ids: one writer at a time, the newest rights at the end, and what there is room for."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+
+from acl_service.enforcement.acls import Given
+from acl_service.enforcement.sessions import Session
+from acl_service.principals import Client
+from directory import client_acls, groups
+from directory.client_acls import Claim
+from directory.database import Database
+from emqx.api.built_in_rules import BuiltInRule
+from emqx.api.wire import Answer, Request
+from tests.acl_service.enforcement.stage import NOT_FOUND, RecordedWire, Stage, Worker, another, stage, until
+
+TEAM = "mchat/group/team"
+BOB = "bob_pc"
+PUT = f"PUT /authorization/sources/built_in_database/rules/clients/{BOB}"
+EVERYTHING = {TEAM, "mchat/status/bob", "mchat/status/alice"}
+
+
+async def pair(worker: Stage | Worker) -> list[tuple[Session, Client]]:
+    await worker.service.feed.catch_up()
+    sessions = await worker.enforcement.roster.of_clients([BOB])
+    return [(one, await worker.service.memory.find_client(one.client_id)) for one in sessions]
+
+
+async def give(worker: Stage | Worker, *, look: bool = False) -> Given:
+    return await worker.enforcement.acls.give(await pair(worker), look=look)
+
+
+@asynccontextmanager
+async def held(wire: RecordedWire) -> AsyncIterator[tuple[asyncio.Event, Callable[[], bool]]]:
+    """Writes of bob's rules stop just before they leave, until the event is set."""
+    go, arrived = asyncio.Event(), asyncio.Event()
+
+    async def wait(request: Request) -> Answer | None:
+        if request.call == PUT:
+            arrived.set()
+            await go.wait()
+        return None
+
+    wire.fault = wait
+    yield go, arrived.is_set
+    wire.fault = None
+
+
+async def test_rules_are_written_once_and_again_when_they_change(stood: Stage) -> None:
+    await stood.come("bob")
+    assert (await give(stood)).written == {BOB}
+    assert stood.rules(BOB) == EVERYTHING
+    assert (await give(stood)).written == (await give(stood, look=True)).written == set()
+    assert stood.wire.writes() == [PUT]
+    await stood.leave("team", "bob")
+    assert (await give(stood)).written == {BOB}
+    assert stood.rules(BOB) == {"mchat/status/bob"}
+
+
+async def test_a_client_id_has_one_writer_at_a_time(stood: Stage) -> None:
+    await stood.come("bob")
+    async with another(stood) as other, held(stood.wire) as (go, arrived):
+        writing = asyncio.create_task(give(stood))
+        await until(arrived)
+        assert await give(other) == Given(held={BOB})
+        assert other.wire.writes() == []
+        go.set()
+        assert await writing == Given(written={BOB})
+        # Free again, and nothing left to write.
+        assert await give(other) == Given()
+
+
+async def test_a_late_writer_of_older_rights_neither_repeats_nor_says_that_all_is_well(stood: Stage) -> None:
+    await stood.come("bob")
+    async with another(stood) as other, held(stood.wire) as (go, arrived):
+        late = asyncio.create_task(give(stood))
+        await until(arrived)
+        # It stops for longer than its claim holds; meanwhile another worker takes the newer rights to the broker.
+        version = await stood.leave("team", "bob")
+        stood.clock.ahead_ms = 5_001
+        assert await give(other) == Given(written={BOB})
+        assert stood.rules(BOB) == {"mchat/status/bob"}
+        go.set()
+        assert await late == Given(lost={BOB})
+    assert stood.rules(BOB) == EVERYTHING, "the older rules stand for a moment"
+    row = await stood.row(BOB)
+    assert row is not None and (row.stale, row.version) == (True, version)
+    assert stood.wire.writes() == [PUT]
+    # Whoever looks next writes them anew, without looking at what the broker has.
+    assert await give(stood) == Given(written={BOB})
+    assert stood.rules(BOB) == {"mchat/status/bob"}
+
+
+async def test_the_broker_ends_at_the_newest_rights_with_two_workers(stood: Stage) -> None:
+    """As above, with all parts at work: the late one looks at its session again by itself."""
+    await stood.come("bob", None, TEAM)
+    async with another(stood) as other, held(stood.wire) as (go, arrived), AsyncExitStack() as stack:
+        await stack.enter_async_context(stood.working())
+        await until(arrived)
+        await stood.leave("team", "bob")
+        stood.clock.ahead_ms = 5_001
+        await stack.enter_async_context(stood.working(other.enforcement))
+        await until(lambda: stood.rules(BOB) == {"mchat/status/bob"})
+        go.set()
+        await stood.settled()
+        await until(lambda: stood.rules(BOB) == {"mchat/status/bob"})
+    row = await stood.row(BOB)
+    assert row is not None and not row.stale
+    assert (stood.rules(BOB), stood.topics(BOB)) == ({"mchat/status/bob"}, set())
+
+
+async def test_rules_are_those_of_the_version_that_they_are_noted_with(
+    stood: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rights that change while peers are looked up are not written under the newer version."""
+    await stood.come("bob")
+    pairs = await pair(stood)
+    peers, left = stood.enforcement.acls._peers, []
+
+    class Slow:
+        async def of(self, clients: Collection[Client]) -> Mapping[str, tuple[str, ...]]:
+            found = await peers.of(clients)
+            if not left:
+                left.append(await stood.leave("team", "bob"))
+                await stood.service.feed.catch_up()
+            return found
+
+    monkeypatch.setattr(stood.enforcement.acls, "_peers", Slow())
+    assert await stood.enforcement.acls.give(pairs) == Given(written={BOB})
+    row = await stood.row(BOB)
+    assert row is not None and row.version == left[0]
+    assert stood.rules(BOB) == {"mchat/status/bob"}
+
+
+async def test_what_a_writer_that_died_may_have_told_the_broker_is_written_anew(stood: Stage) -> None:
+    """He claimed the client id and told the broker, and did not come to say so; the client has no rights now."""
+    await stood.come("bob")
+    async with stood.database.write() as connection:
+        claim = Claim(BOB, "bob", 1)
+        await client_acls.claim(
+            connection, [claim], holder="dead", now_ms=stood.clock() - 9_000, hold_ms=5_000
+        )
+    await stood.api.client_rules.put(BOB, [BuiltInRule(topic=TEAM, permission="allow", action="subscribe")])
+    stood.enforcement.acls.push = False
+    await give(stood)
+    assert stood.rules(BOB) == set()
+
+
+async def test_own_groups_come_before_ones_own_status_and_others_last(
+    database: Database, company: dict[str, str]
+) -> None:
+    async with stage(database, push_rules=2) as running:
+        running.tokens = company
+        await running.change(lambda change: groups.create(change, name="g", creator="bob", group_id="zoo"))
+        async with running.working():
+            await running.come("bob")
+            await running.come("carol")
+            await running.pushed(BOB, "carol_pc")
+            assert running.rules(BOB) == {TEAM, "mchat/group/zoo"}
+            assert running.rules("carol_pc") == {"mchat/status/carol"}
+            row = await running.row(BOB)
+            assert row is not None
+            assert "mchat/status/bob" in row.left_out
+            # What was left out is asked, and holds.
+            alice = await running.come("alice", None, "mchat/status/bob", "mchat/status/alice")
+            await running.settled()
+            assert alice.closed == 0
+            assert len(running.topics("alice_pc")) == 2
+
+
+async def test_push_off_takes_away_what_stands(database: Database, company: dict[str, str]) -> None:
+    async with stage(database) as on:
+        on.tokens = company
+        async with on.working():
+            bob = await on.come("bob", None, TEAM)
+            await on.pushed(BOB)
+            await on.settled()
+        async with another(on, push=False) as off:
+            foreign = BuiltInRule(topic="theirs", permission="allow", action="publish")
+            await on.api.user_rules.put("somebody", [foreign])
+            async with on.working(off.enforcement):
+                await until(lambda: on.rules(BOB) == set())
+                await on.leave("team", "bob")
+                await on.settled()
+            assert on.topics(BOB) == set()
+            assert bob.closed == 0
+            assert not any(call.startswith("PUT") for call in off.wire.writes())
+            assert await on.api.user_rules.get("somebody") == (foreign,)
+
+
+async def test_without_the_built_in_source_a_revocation_is_carried_out_all_the_same(live: Stage) -> None:
+    bob = await live.come("bob", None, TEAM)
+    await live.pushed(BOB)
+    await live.api.authorization.delete("built_in_database")
+    await live.leave("team", "bob")
+    await until(lambda: live.topics(BOB) == set())
+    await live.settled()
+    assert bob.closed == 0
+    fault = await live.service.checks["broker"]()
+    assert fault is not None and "built_in_database" in fault
+
+
+async def test_rules_that_the_broker_does_not_take_are_left_for_later(stood: Stage) -> None:
+    await stood.come("bob", None, TEAM)
+
+    async def missing(request: Request) -> Answer | None:
+        return NOT_FOUND if request.call == PUT else None
+
+    stood.wire.fault = missing
+    assert (await give(stood)).written == {BOB}
+    assert stood.enforcement.acls.unsupported
+    stood.wire.fault = None
+    # The source is back, empty: a look finds it.
+    assert (await give(stood, look=True)).written == {BOB}
+    assert (stood.rules(BOB), stood.enforcement.acls.unsupported) == (EVERYTHING, "")

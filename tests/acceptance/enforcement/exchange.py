@@ -68,6 +68,11 @@ class Exchange:
         """Where it listens."""
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def listening(self) -> bool:
+        """Whether it takes connections."""
+        return self._server is not None
+
     async def open(self) -> None:
         """Listen (again)."""
         self._server = await asyncio.start_server(

@@ -29,9 +29,14 @@ CONNECTING = 20
 
 @dataclass(slots=True)
 class Worker:
-    """A running `mchat serve worker`, and how it is started again."""
+    """A running `mchat serve worker`, and how it is started again.
+
+    Attributes:
+        admin: URL of its admin listener.
+    """
 
     process: asyncio.subprocess.Process
+    admin: str
     start: Callable[[], Awaitable[asyncio.subprocess.Process]]
 
     async def again(self) -> None:
@@ -119,7 +124,7 @@ class Stage:
                 await _listening(process, admin)
                 return process
 
-            running = Worker(await start(), start)
+            running = Worker(await start(), f"http://127.0.0.1:{admin}", start)
             self.workers.append(running)
             yield running
 

@@ -41,7 +41,8 @@ async def test_with_mchat_stopped_what_was_pushed_goes_on_and_all_else_is_refuse
         known = [rule.topic for rule in rules]
         assert known[:2] == [TOPIC, "mchat/status/m0"]
         left_out = sorted({f"mchat/status/m{number}" for number in range(6)} - set(known))
-        assert len(left_out) == 4
+        assert len(known) == 3
+        assert len(left_out) >= 4
         for topic in (*known, *left_out):
             assert await ear.subscribe(topic), topic
 
@@ -122,9 +123,8 @@ async def test_a_process_that_lost_the_database_but_not_the_broker_does_not_keep
         for _ in range(2):
             assert await ear.subscribe(TOPIC), "else nothing is shown here"
             since, said = time.perf_counter(), speaker.taken
-            await until(lambda since=since: silent_for(ear, 0.3), 20)  # type: ignore[misc]
+            await until(lambda: speaker.taken > said + 50 and silent_for(ear, 0.3), 20)  # noqa: B023
             longest = max(longest, ear.last_s - since)
-            assert speaker.taken > said
         print(f"kept for {longest:.3f} s at most, {time.perf_counter() - committed:.1f} s after the commit")
         assert longest < AGAIN_S + SLACK_S
         assert await running.ears[2].ping()

@@ -20,6 +20,17 @@ async def in_force(database: Database, seconds: float = 30.0) -> None:
             await asyncio.sleep(0.02)
 
 
+async def enforced(database: Database, subject: str, seconds: float = 30.0) -> None:
+    """Wait until all changes of one subject are carried out in the broker."""
+    async with asyncio.timeout(seconds):
+        while True:
+            async with database.read() as connection:
+                pending = await work.pending(connection, WORKER)
+            if not any(row.subject == subject and row.enforced_at is None for row in pending):
+                return
+            await asyncio.sleep(0.02)
+
+
 async def confirmed(database: Database, subject: str, since_ms: int = 0, seconds: float = 30.0) -> OutboxRow:
     """Wait until the newest change of a subject that was made since then is done, and give its row."""
     async with asyncio.timeout(seconds):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Final, Literal
@@ -21,9 +22,10 @@ from acl_service.principals import Client
 from directory import client_acls
 from directory.client_acls import Claim, ClientAcl, Written
 from directory.database import Database
+from directory.errors import DirectoryError
 from emqx.api.broker import BrokerApi
 from emqx.api.built_in_rules import BuiltInRule
-from emqx.api.errors import ApiError, NotFound, Unreachable
+from emqx.api.errors import ApiError, NotFound, Unaddressable, Unreachable
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +34,9 @@ HOLD_MS: Final = 5_000
 
 WRITE_S: Final = 3.0
 """Time for one write, well below that."""
+
+LET_GO_S: Final = 1.0
+"""Time to give claims back, for a process that stops."""
 
 _AT_ONCE: Final = 8
 
@@ -207,7 +212,11 @@ class DynamicAcls:
                     failures[client_id] = error
 
         telling = [one for one in sorted(claimed) if changed(one)]
-        await asyncio.gather(*map(tell, telling))
+        try:
+            await asyncio.gather(*map(tell, telling))
+        except asyncio.CancelledError:
+            await self._let_go(holder, claimed, telling)
+            raise
         took = claimed - failures.keys()
         async with self._database.write() as connection:
             if forget:
@@ -225,6 +234,13 @@ class DynamicAcls:
             raise next(iter(failures.values()))
         return given
 
+    async def _let_go(self, holder: str, claimed: Collection[str], telling: Collection[str]) -> None:
+        """Give claims back when this work ends before it is done, so that nobody has to wait for their end."""
+        with suppress(DirectoryError, TimeoutError):
+            async with asyncio.timeout(LET_GO_S), self._database.write() as connection:
+                await client_acls.mark_stale(connection, telling)
+                await client_acls.release(connection, claimed, holder=holder)
+
     async def _tell(self, client_id: str, rules: tuple[BuiltInRule, ...]) -> None:
         try:
             async with asyncio.timeout(WRITE_S):
@@ -237,6 +253,9 @@ class DynamicAcls:
             raise Unreachable(
                 f"rules of {client_id!r}", f"not written within {WRITE_S:g} s", "they are written again"
             ) from error
+        except Unaddressable as error:
+            # Nobody who was let in has such an id, and none of our rules can be under it.
+            log.error("no rules can be under this client id", client_id=client_id[:64], error=str(error))
         except NotFound as error:
             if rules:
                 # Without the source nothing is pushed, nothing is wider, everything is asked: not worth a halt.
@@ -262,7 +281,7 @@ class DynamicAcls:
         """
         try:
             return await self._api.client_rules.get(client_id)
-        except NotFound:
+        except (NotFound, Unaddressable):
             return ()
 
 

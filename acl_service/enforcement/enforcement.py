@@ -45,6 +45,7 @@ _LEASE: Final = "enforcement.sessions"
 _LEASE_MS: Final = 10_000
 _LEASE_EVERY_S: Final = 3.0
 _ANEW_S: Final = 1.0
+_LET_GO_S: Final = 1.0
 
 
 class Enforcement:
@@ -142,6 +143,15 @@ class Enforcement:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self._let_go()
+
+    async def _let_go(self) -> None:
+        """Leave the sessions to another worker at once; one that is killed keeps them till its lease ends."""
+        try:
+            async with asyncio.timeout(_LET_GO_S), self._database.write() as connection:
+                await leases.release(connection, _LEASE, holder=self._holder)
+        except (DirectoryError, TimeoutError) as error:
+            log.warning("the lease of the sessions ends by itself", error=str(error) or type(error).__name__)
 
     async def _sessions(self) -> None:
         """Follow sessions and sweep, in one worker of all at a time."""

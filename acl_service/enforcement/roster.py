@@ -67,11 +67,15 @@ class Roster:
         known, prefixes = await self._known(people)
         filters = [ClientFilter(usernames=some) for some in _batched(self._user_names(people))]
         filters += [ClientFilter(client_ids=some) for some in _batched(sorted(known))]
-        texts = (*sorted(people), *sorted(prefixes)) if len(people) <= MOST_SOUGHT else ()
+        # Of a person, the id itself and what begins with it and `_` (decision 9).
+        sought = [(one, f"{one}_") for one in sorted(people)] + [(one, one) for one in sorted(prefixes)]
         found: dict[str, Session] = {}
         await asyncio.gather(
             *(self._add(found, matching) for matching in filters),
-            *(self._add(found, ClientFilter(like_client_id=text), begins_with=text) for text in texts),
+            *(
+                self._add(found, ClientFilter(like_client_id=text), begins_with, whole=text)
+                for text, begins_with in (sought if len(people) <= MOST_SOUGHT else ())
+            ),
         )
         return list(found.values())
 
@@ -82,7 +86,7 @@ class Roster:
             emqx.api.errors.ApiError: the broker did not answer.
         """
         found: dict[str, Session] = {}
-        await self._add(found, ClientFilter(like_client_id=prefix), begins_with=prefix)
+        await self._add(found, ClientFilter(like_client_id=prefix), prefix)
         return list(found.values())
 
     async def everybody(self) -> AsyncIterator[Session]:
@@ -94,9 +98,16 @@ class Roster:
         async for client in self._api.clients.every(FIELDS):
             yield Session.of(client)
 
-    async def _add(self, found: dict[str, Session], matching: ClientFilter, begins_with: str = "") -> None:
+    async def _add(
+        self,
+        found: dict[str, Session],
+        matching: ClientFilter,
+        begins_with: str = "",
+        *,
+        whole: str | None = None,
+    ) -> None:
         async for client in self._api.clients.every(FIELDS, matching):
-            if client.client_id.startswith(begins_with):
+            if client.client_id == whole or client.client_id.startswith(begins_with):
                 found[client.client_id] = Session.of(client)
 
     def _user_names(self, people: Iterable[str]) -> list[str]:

@@ -22,6 +22,7 @@ from acl_service.memory import Memory
 from acl_service.principals import Client
 from emqx.api.broker import BrokerApi
 from emqx.api.errors import ApiError, NotFound, Unaddressable
+from emqx.api.paths import unaddressable
 
 log = structlog.get_logger(__name__)
 
@@ -105,7 +106,7 @@ class Settler:
             acl_service.errors.Overloaded, directory.errors.DirectoryError: rows could not be read or written.
         """
         done = Settled()
-        waiting = list({session.client_id: session for session in sessions}.values())
+        waiting = list({session.client_id: session for session in sessions if _named(session)}.values())
         for begin in range(0, len(waiting), TOGETHER):
             done.add(await self._settle(waiting[begin : begin + TOGETHER], look, rules_only))
         return done
@@ -212,24 +213,43 @@ class Settler:
                 )
 
     async def _kick(self, session: Session, done: Settled) -> None:
-        """End a session; looked at once more, because the client may have come back with newer rights."""
+        """End a session that may not stay."""
+        try:
+            await self._kick_older(session, done)
+        except Unaddressable:
+            # Its id stands in no path or query: in a body it does.
+            await self._api.clients.kick_many([session.client_id])
+            done.kicked.append(session.client_id)
+            log.warning("session ended: nobody is let in with such an id", client_id=session.client_id[:64])
+
+    async def _kick_older(self, session: Session, done: Settled) -> None:
+        """Looked at once more, because the client may have come back with newer rights."""
         for found in await self._roster.of_clients([session.client_id]):
             _, _, again = await self._weigh(found)
             if again.outcome != "kick" or again.refusal is None:
                 # It came back rightly, perhaps before its rules were taken: those of now are to stand.
                 done.held.add(found.client_id)
                 return
-            try:
-                if await self._api.clients.kick(found.client_id):
-                    done.kicked.append(found.client_id)
-                    log.info(
-                        "session ended",
-                        client_id=found.client_id,
-                        employee_id=found.employee_id,
-                        reason=again.refusal.reason,
-                    )
-            except Unaddressable as error:
-                log.error("a session cannot be ended by the broker's API", error=str(error))
+            if await self._api.clients.kick(found.client_id):
+                done.kicked.append(found.client_id)
+                log.info(
+                    "session ended",
+                    client_id=found.client_id,
+                    employee_id=found.employee_id,
+                    reason=again.refusal.reason,
+                )
+
+
+def _named(session: Session) -> bool:
+    """Whether the broker's API, or our database, can name a session at all (emqx-measured, "Odd ids")."""
+    if not unaddressable(session.client_id):
+        return True
+    # Somebody who came in while no authenticator stood; what is about others must not wait for him.
+    log.error(
+        "a session cannot be named in the broker's API: stop its listener or node to be rid of it",
+        client_id=session.client_id[:64],
+    )
+    return False
 
 
 def _note(done: Settled, given: Given) -> None:

@@ -117,7 +117,8 @@ async def test_rules_are_those_of_the_version_that_they_are_noted_with(
     """Rights that change while peers are looked up are not written under the newer version."""
     await stood.come("bob")
     pairs = await pair(stood)
-    peers, left = stood.enforcement.acls._peers, []
+    peers = stood.enforcement.acls._peers
+    left: list[int | None] = []
 
     class Slow:
         async def of(self, clients: Collection[Client]) -> Mapping[str, tuple[str, ...]]:
@@ -215,3 +216,16 @@ async def test_rules_that_the_broker_does_not_take_are_left_for_later(stood: Sta
     # The source is back, empty: a look finds it.
     assert (await give(stood, look=True)).written == {BOB}
     assert (stood.rules(BOB), stood.enforcement.acls.unsupported) == (EVERYTHING, "")
+
+
+async def test_a_worker_that_stops_gives_its_claims_back(stood: Stage) -> None:
+    """Nobody waits for the end of a claim whose holder is gone, nor takes for written what may not be."""
+    await stood.come("bob")
+    async with another(stood) as other, held(stood.wire) as (_, arrived):
+        writing = asyncio.create_task(give(stood))
+        await until(arrived)
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+        row = await stood.row(BOB)
+        assert row is not None and (row.claimed_by, row.stale) == (None, True)
+        assert await give(other) == Given(written={BOB})

@@ -154,7 +154,7 @@ async def test_who_may_go_on_and_why_not(desk: Desk) -> None:
         ({"credential": "jwt:1"}, CREDENTIAL_ENDED),
         ({"told": "999:abcd"}, TOO_WIDE),
     ):
-        judged = await desk.judge(replace(bob, **changed))  # type: ignore[arg-type]
+        judged = await desk.judge(replace(bob, **changed))
         assert (judged.outcome, judged.refusal) == ("kick", refusal)
     for fine in ({"credential": f"jwt:{now_ms() // 1000 + 60}"}, {"credential": "cert:"}, {"credential": ""}):
         assert await desk.judge(replace(bob, **fine)) == KEEP  # type: ignore[arg-type]

@@ -177,6 +177,8 @@ def _state(one: Open, seen: Overview) -> str:
         told.append("being carried out" if row.attempts else "waits for a worker")
     elif one.behind:
         told.append(f"waits for {', '.join(one.behind)}")
+    elif one.draining:
+        told.append(f"told {', '.join(one.draining)} to reconnect")
     else:
         told.append("is looked at again")
     return "; ".join(told)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any, Final
 
-from acl_service.enforcement.drains import WORKER
+from acl_service.enforcement.drains import GATEWAY, WORKER
 from acl_service.enforcement.replicas import Applied
 from directory import client_acls, outbox, replicas
 from directory.changes import newest_version
@@ -49,10 +49,13 @@ class Open:
     Attributes:
         row: as the outbox has it.
         behind: names of the processes that it waits for; it cannot be confirmed before they have applied it.
+        draining: client ids of the gateway that were told to reconnect on its behalf (decision 11); whether they
+            did, a worker knows.
     """
 
     row: OutboxRow
     behind: tuple[str, ...]
+    draining: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +129,13 @@ async def overview(database: Database, now_ms: int, silence_ms: int, last: int) 
         version = await newest_version(connection)
         backlog = await outbox.backlog(connection, WORKER)
         pending = await outbox.pending(connection, WORKER, MOST_OPEN)
+        drains = await outbox.pending(connection, GATEWAY, MOST_OPEN) if pending else ()
         done = await outbox.recent(connection, WORKER, last)
         heard = await replicas.list_(connection, "hooks")
         told = any(row.progress for row in pending)
         given = await client_acls.count(connection) if told else None
     applied = Applied(heard, now_ms, silence_ms)
-    waiting = tuple(Open(row, applied.behind(row.version)) for row in pending)
+    waiting = tuple(Open(row, applied.behind(row.version), _draining(row, drains)) for row in pending)
     return Overview(
         now_ms=now_ms,
         version=version,
@@ -143,6 +147,12 @@ async def overview(database: Database, now_ms: int, silence_ms: int, last: int) 
         done=tuple(done),
         enforced=Times.of([row.enforced_at - row.created_at for row in done if row.enforced_at is not None]),
         confirmed=Times.of([row.done_at - row.created_at for row in done if row.done_at is not None]),
+    )
+
+
+def _draining(row: OutboxRow, drains: Sequence[OutboxRow]) -> tuple[str, ...]:
+    return tuple(
+        one.subject for one in drains if row.version is not None and one.payload["version"] == row.version
     )
 
 
@@ -175,6 +185,7 @@ def as_data(seen: Overview) -> dict[str, Any]:
                 "last_error": one.row.last_error,
                 "progress": one.row.progress,
                 "behind": list(one.behind),
+                "draining": list(one.draining),
             }
             for one in seen.open
         ],

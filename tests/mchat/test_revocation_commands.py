@@ -134,6 +134,15 @@ async def test_open_work_says_what_it_waits_for(run: Revocations, directory: Dat
     assert data["clients_with_rules"] == 2
 
 
+async def test_work_in_force_says_what_it_waits_for(run: Revocations, directory: Database) -> None:
+    version = await leave(directory, "employee_role", "gate", employee_id="gate")
+    await enforce(directory, await claim(directory), 10)
+    assert "│ 1 │ is looked at again │" in told(await run())
+    async with directory.change("enforcer", now_ms()) as change:
+        change.enqueue("gateway", "reconnect", "gate_1", {"client_id": "gate_1", "version": version})
+    assert "│ 1 │ told gate_1 to reconnect │" in told(await run())
+
+
 async def test_what_was_done_says_how_long_it_took(run: Revocations, directory: Database) -> None:
     for number in range(3):
         await leave(

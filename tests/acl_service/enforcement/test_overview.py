@@ -112,6 +112,20 @@ async def test_a_replica_that_is_behind_is_named_until_its_silence_counts(databa
     assert (await look(database, 1_901)).behind == ()
 
 
+async def test_gateways_that_were_told_to_reconnect_are_named_beside_the_work_that_told_them(
+    database: Database,
+) -> None:
+    told = await leave(database, "employee_role", "gate", 100, employee_id="gate")
+    await leave(database, "employee_role", "bob", 110, employee_id="bob")
+    assert [one.draining for one in (await look(database, 120)).open] == [(), ()]
+    async with database.change("enforcer", 130) as change:
+        change.enqueue("gateway", "reconnect", "gate_1", {"client_id": "gate_1", "version": told})
+    seen = await look(database, 140)
+    assert [one.draining for one in seen.open] == [("gate_1",), ()]
+    assert as_data(seen)["open"][0]["draining"] == ["gate_1"]
+    assert (seen.unenforced, len(seen.open)) == (2, 2)
+
+
 async def test_progress_comes_with_the_number_of_clients_that_it_is_of(database: Database) -> None:
     async with database.write() as connection:
         await client_acls.claim(

@@ -101,7 +101,7 @@ class Effects:
         if named:
             return
         some: list[Session] = []
-        async for session in self._roster.everybody():
+        async for session in self._roster.everybody(surely=True):
             if scope.everybody or session.employee_id in scope.people:
                 some.append(session)
             if len(some) == TOGETHER:

@@ -45,7 +45,7 @@ class Roster:
         """
         if len(client_ids) > MOST_NAMED:
             wanted = frozenset(client_ids)
-            return [session async for session in self.everybody() if session.client_id in wanted]
+            return [session async for session in self.everybody(surely=True) if session.client_id in wanted]
         found: dict[str, Session] = {}
         for some in _batched(client_ids):
             await self._add(found, ClientFilter(client_ids=some))
@@ -63,7 +63,7 @@ class Roster:
         """
         people = frozenset(employee_ids)
         if len(people) > MOST_NAMED:
-            return [session async for session in self.everybody() if session.employee_id in people]
+            return [session async for session in self.everybody(surely=True) if session.employee_id in people]
         known, prefixes = await self._known(people)
         filters = [ClientFilter(usernames=some) for some in _batched(self._user_names(people))]
         filters += [ClientFilter(client_ids=some) for some in _batched(sorted(known))]
@@ -89,13 +89,18 @@ class Roster:
         await self._add(found, ClientFilter(like_client_id=prefix), prefix)
         return list(found.values())
 
-    async def everybody(self) -> AsyncIterator[Session]:
-        """List all sessions, page by page; one may come twice while clients come and go.
+    async def everybody(self, *, surely: bool = False) -> AsyncIterator[Session]:
+        """List all sessions; one may come twice while clients come and go.
+
+        Args:
+            surely: by cursor, so that none is passed over because others left meanwhile (`emqx.api.pages`); ten times
+                as much to read.
 
         Raises:
             emqx.api.errors.ApiError: the broker did not answer.
         """
-        async for client in self._api.clients.every(FIELDS):
+        clients = self._api.clients
+        async for client in clients.scan() if surely else clients.every(FIELDS):
             yield Session.of(client)
 
     async def _add(

@@ -115,6 +115,8 @@ def _tell(console: Console, account: Account, access: AccessSettings) -> None:
     say(f"dynamic ACL: {_given(account)}")
     if not access.push:
         say("MCHAT_PUSH is off: nothing should be written, and what stands is taken away")
+    if account.unpushed:
+        say(f"no rule is pushed, everything is asked: {account.unpushed}")
     rules = _table(account)
     if rules.row_count:
         console.print(rules)

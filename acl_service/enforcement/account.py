@@ -19,7 +19,7 @@ from acl_service.enforcement.roster import Roster
 from acl_service.enforcement.sessions import Session
 from acl_service.enforcement.told import ToldRules
 from acl_service.memory import Memory
-from acl_service.policy.connect import UNTOLD, ConnectRule, connect_rules, told
+from acl_service.policy.connect import UNTOLD, ConnectRule, connect_rules, perhaps_mounted, told
 from acl_service.policy.pushed import LeftOut, Pushed
 from directory import client_acls
 from directory.client_acls import ClientAcl
@@ -133,6 +133,16 @@ class Account:
     left_out: tuple[LeftOut, ...]
     zone: str | None
     actual: Rules | None
+
+    @property
+    def unpushed(self) -> str:
+        """Why its zone leaves no room for any rule (decision 24), so that everything is asked; empty if it does."""
+        grants = self.asker.client.grants
+        if grants is None or not perhaps_mounted(grants.program, self.zone):
+            return ""
+        if self.zone is None:
+            return "its zone is unknown, and the policy states mountpoints"
+        return f"the policy states a mountpoint for its zone {self.zone}"
 
     @property
     def drift(self) -> tuple[Difference, ...]:

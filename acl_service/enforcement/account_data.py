@@ -58,6 +58,7 @@ def as_data(account: Account) -> dict[str, Any]:
             "claimed_by": given.claimed_by,
             "claimed_until": given.claimed_until,
         },
+        "unpushed": account.unpushed,
         "wanted": {"rules": msgspec.to_builtins(account.wanted), "left_out": _left(account.left_out)},
         "same": None if account.actual is None else not account.drift,
         "drift": _named(account.drift),

@@ -1,11 +1,13 @@
 """The tables of docs/revocation.md name what there is: each metric of the enforcement, and settings as they are."""
 
 import re
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
 from acl_service.enforcement.ledger import Ledger
 from acl_service.enforcement.sweep import Findings
+from acl_service.policy import pushed
 from tests.docs.pages import FOLDER
 
 PAGE = (FOLDER / "revocation.md").read_text()
@@ -44,6 +46,15 @@ def test_the_page_names_every_metric_of_the_enforcement_and_no_other() -> None:
     assert set(named) == exported()
     # In the text around the table too.
     assert set(re.findall(r"`(mchat_\w+)", PAGE)) <= {name.partition("{")[0] for name in exported()}
+
+
+def test_the_page_names_every_reason_for_which_a_rule_is_left_out() -> None:
+    source = Path(pushed.__file__).read_text()
+    reasons = re.findall(r'LeftOut\(topic, f?"([^"]+)"\)', source)
+    assert len(reasons) == source.count("LeftOut(topic,")
+    section = PAGE.split("### What is not pushed, and why", 1)[1].split("\n## ", 1)[0]
+    said = re.findall(r"^\| ([^|]+) \| ", section, re.MULTILINE)[1:]
+    assert sorted(said) == sorted(one.replace("{limit}", str(pushed.MAX_RULES)) for one in reasons)
 
 
 def test_the_page_names_what_a_sweep_counts() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from acl_service.policy import profiles
 from directory import client_acls, people
 from directory.database import Database
 from emqx.api.built_in_rules import BuiltInRule
@@ -136,6 +137,15 @@ async def test_a_session_that_is_to_be_ended(given: Stage, show: Show) -> None:
     assert "client bob_pc → bob, role employee, disabled; it may do nothing: " in said
     assert "the session is to be ended: " in said
     assert "it was told more than it may do now; a connect would be told nothing" in said
+
+
+async def test_a_zone_without_room_for_rules(given: Stage, show: Show) -> None:
+    zones = '\n[zones.default]\nmountpoint = "u/${username}/"\n'
+    await activate_profile(given.database, text=profiles.read("mchat") + zones)
+    said = told(await show("bob_pc"))
+    assert (
+        "no rule is pushed, everything is asked: the policy states a mountpoint for its zone default" in said
+    )
 
 
 async def test_what_is_under_way_and_what_is_left_out(given: Stage, show: Show) -> None:

@@ -15,6 +15,7 @@ from acl_service.enforcement.roster import Roster
 from acl_service.enforcement.told import ToldRules
 from acl_service.errors import UnknownAsker
 from acl_service.memory import Memory
+from acl_service.policy import profiles
 from acl_service.policy.connect import ConnectRule
 from directory import client_acls, credentials, people, rules
 from directory.changes import Change
@@ -25,6 +26,7 @@ from emqx.api.broker import BrokerApi
 from emqx.api.built_in_rules import BuiltInRule, ClientRules
 from emqx.api.wire import Answer, Request
 from tests.acl_service.enforcement.stage import BROKEN, NOT_FOUND, Stage, recorded
+from tests.acl_service.serving import activate_profile
 from tests.emqx.api.conftest import api_settings
 
 TEAM = BuiltInRule("mchat/group/team", "allow", "subscribe")
@@ -181,6 +183,18 @@ async def test_settings_say_what_should_stand(stood: Stage) -> None:
     assert BuiltInRule("mchat/inbox/bob", "allow", "subscribe") in found.wanted
     # It was told something at its connect, which did so then.
     assert (found.told, (await account(stood, "bob", lasting=True)).connect_rules) == ("as now", ())
+
+
+async def test_a_zone_with_a_mountpoint_leaves_no_room_for_rules_and_says_so(stood: Stage) -> None:
+    await stood.come("bob")
+    assert (await account(stood)).unpushed == ""
+    zones = '\n[zones.default]\nmountpoint = "u/${username}/"\n'
+    await activate_profile(stood.database, text=profiles.read("mchat") + zones)
+    found = await account(stood)
+    assert (found.wanted, found.unpushed) == ((), "the policy states a mountpoint for its zone default")
+    assert as_data(found)["unpushed"] == found.unpushed
+    away = await account(stood, "alice_pc")
+    assert (away.wanted, away.unpushed) == ((), "its zone is unknown, and the policy states mountpoints")
 
 
 async def test_a_broker_without_the_source_says_so(stood: Stage) -> None:

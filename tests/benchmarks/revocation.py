@@ -32,6 +32,8 @@ from tests.benchmarks.servers import databases, scratch
 
 BAR_S = 1.0
 BATCH = 10
+CONFIRMED_S = 8.0
+"""So long after the last removal is waited until all are confirmed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +85,15 @@ async def _measured(folder: Path, url: str, kind: str, size: Size) -> list[Figur
                 together=BATCH,
                 every_s=size.every_s,
             )
-            done = await confirmed(running, len(seen.revoked_s))
+            done, left = await confirmed(running, CONFIRMED_S)
     finally:
         await database.close()
-    return _told(kind, seen, done, push_rate, own_rate)
+    return _told(kind, seen, done, left, push_rate, own_rate)
 
 
-def _told(kind: str, seen: Seen, done: Sequence[float], push_rate: float, own_rate: float) -> list[Figure]:
+def _told(
+    kind: str, seen: Seen, done: Sequence[float], left: int, push_rate: float, own_rate: float
+) -> list[Figure]:
     return [
         Figure(
             f"revocation.messages[{kind}]",
@@ -103,6 +107,7 @@ def _told(kind: str, seen: Seen, done: Sequence[float], push_rate: float, own_ra
             "revocation.let_back", len(seen.let_back) + len(seen.cut), "removed, let in or cut", 0
         ),
         Figure("revocation.confirmed_p99", at(done, 0.99), "s"),
+        Figure.at_most("revocation.unconfirmed", left, "removals, of which the age is counted", 0),
         Figure("grant.p99", at(seen.granted_s, 0.99), "s"),
         Figure("push.rate", push_rate, "clients/s"),
     ]

@@ -41,6 +41,7 @@ class Ear(asyncio.Protocol):
     _buffer: bytearray = field(default_factory=bytearray)
     _answers: deque[asyncio.Future[bytes]] = field(default_factory=deque)
     _packet_id: int = 0
+    _message: bytes = b""
 
     async def connect(self, port: int, seconds: float = 10.0) -> bool:
         """Connect, again if it was connected; False: refused, or cut before an answer."""
@@ -106,6 +107,11 @@ class Ear(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         now = time.perf_counter()
         buffer = self._buffer
+        if not buffer and data[0] == 0x30 and self._again(data):
+            # The same message over and over, as it comes hundreds of times a second to each of hundreds.
+            self.heard += len(data) // len(self._message)
+            self.last_s = now
+            return
         buffer += data
         at, size = 0, len(buffer)
         while size - at >= 2:
@@ -119,13 +125,17 @@ class Ear(asyncio.Protocol):
             if end > size:
                 break
             if buffer[at] & 0xF0 == 0x30:
-                self._hear(buffer, at, begin, now)
+                self._hear(buffer, at, begin, end, now)
             else:
                 self._answer(bytes(buffer[at:end]))
             at = end
         del buffer[:at]
 
-    def _hear(self, buffer: bytearray, at: int, begin: int, now: float) -> None:
+    def _again(self, data: bytes) -> bool:
+        count, rest = divmod(len(data), len(self._message) or 1)
+        return not rest and bool(self.first_s) and data == self._message * count
+
+    def _hear(self, buffer: bytearray, at: int, begin: int, end: int, now: float) -> None:
         behind = begin + 2 + (buffer[begin] << 8 | buffer[begin + 1])
         if buffer[at] & 0x06 and self._transport is not None:
             self._transport.write(b"\x40\x02" + buffer[behind : behind + 2])
@@ -133,6 +143,7 @@ class Ear(asyncio.Protocol):
             self.heard += 1
             self.last_s = now
             self.first_s = self.first_s or now
+            self._message = bytes(buffer[at:end])
 
     def _answer(self, packet: bytes) -> None:
         if self._answers:

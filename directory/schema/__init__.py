@@ -15,7 +15,15 @@ from directory.schema.people import (
 )
 from directory.schema.records import audit_log, audit_seal, challenge, decision, request
 from directory.schema.rights import acl_rule, client_block, client_registration, policy_version
-from directory.schema.sessions import client_acl, client_session, presence, presence_event, subscription
+from directory.schema.sessions import (
+    client_acl,
+    client_session,
+    presence,
+    presence_event,
+    presence_history,
+    presence_person,
+    subscription,
+)
 from directory.schema.work import change, feed, lease, outbox, replica, watermark
 
 __all__ = [
@@ -42,6 +50,8 @@ __all__ = [
     "policy_version",
     "presence",
     "presence_event",
+    "presence_history",
+    "presence_person",
     "replica",
     "request",
     "subscription",

@@ -1,6 +1,7 @@
 """Tables of what the broker has and had: sessions, subscriptions, rules given to it, presence."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, false
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, UniqueConstraint, false, true
+from sqlalchemy import text as sql
 
 from directory.schema.columns import client_key, key, metadata, moment, number, text
 
@@ -34,6 +35,8 @@ subscription = Table(
     Column("qos", Integer, nullable=False, server_default="0"),
     Column("epoch", BigInteger, nullable=False, server_default="0"),
     moment("updated_at"),
+    # An ended one stays for a while: its beginning may be told after its end.
+    Column("live", Boolean, nullable=False, server_default=true()),
 )
 
 # `written_at` is 0 while nothing has been written: a row is made before the broker is told, so that what it was
@@ -65,6 +68,49 @@ presence = Table(
     text("source"),
     moment("last_seen_at"),
     moment("updated_at"),
+    Column("since_at", BigInteger, nullable=False, server_default="0"),
+    Index("ix_presence_updated_at", "updated_at"),
+)
+
+# One row a transition: the same event twice is one (presence, rule 4).
+presence_history = Table(
+    "presence_history",
+    metadata,
+    Column("history_id", number(), primary_key=True, autoincrement=True),
+    Column("client_id", client_key(), nullable=False),
+    Column("employee_id", key()),
+    Column("epoch", BigInteger, nullable=False),
+    Column("kind", key(16), nullable=False),
+    moment("happened_at"),
+    text("node"),
+    text("peer"),
+    text("reason"),
+    moment("recorded_at"),
+    UniqueConstraint("client_id", "epoch", "kind"),
+    Index("ix_presence_history_employee_id_happened_at", "employee_id", "happened_at"),
+    Index("ix_presence_history_recorded_at", "recorded_at"),
+    sqlite_autoincrement=True,
+)
+
+# A person's standing, derived from the devices. `payload` is the last projection, `published` whether the broker
+# has it; whoever changes what it is derived from adds one to `heard` and sets `due_at`, when it is looked at again.
+presence_person = Table(
+    "presence_person",
+    metadata,
+    Column("employee_id", key(), primary_key=True),
+    Column("status", key(16), nullable=False, server_default=sql("''")),
+    Column("devices", Integer, nullable=False, server_default="0"),
+    Column("last_seen_at", BigInteger, nullable=False, server_default="0"),
+    Column("version", BigInteger, nullable=False, server_default="0"),
+    text("payload"),
+    Column("published", Boolean, nullable=False, server_default=false()),
+    Column("published_at", BigInteger, nullable=False, server_default="0"),
+    Column("changed_at", BigInteger, nullable=False, server_default="0"),
+    Column("heard", BigInteger, nullable=False, server_default="0"),
+    moment("due_at", nullable=True),
+    moment("contradicted_at", nullable=True),
+    Index("ix_presence_person_due_at", "due_at"),
+    Index("ix_presence_person_status", "status", "employee_id"),
 )
 
 # `epoch` is EMQX's `connected_at` (presence, rule 2), null in events of brokers before 5.8.6.

@@ -1,0 +1,136 @@
+"""People's standing: derived from their devices, and projected onto their status topics."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from directory import bulk
+from directory.schema import presence_person
+from directory.sets import among
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonRow:
+    """A person's standing.
+
+    Attributes:
+        employee_id: The person.
+        status: `online`, `offline`; empty before the first one was derived.
+        devices: Client ids that are connected.
+        last_seen_at: The newest moment of any device; never goes back.
+        version: Of the projection, 1 for the first.
+        payload: The last projection, as it is published.
+        published: Whether the broker has taken it.
+        published_at: When it took one last, milliseconds since the epoch; 0 = never.
+        changed_at: When the status changed.
+        heard: A number that changes whenever the devices do.
+        due_at: When the person is to be looked at; None = nothing is awaited.
+        contradicted_at: When somebody else was heard to publish something else; None = nobody was.
+    """
+
+    employee_id: str
+    status: str = ""
+    devices: int = 0
+    last_seen_at: int = 0
+    version: int = 0
+    payload: str = ""
+    published: bool = False
+    published_at: int = 0
+    changed_at: int = 0
+    heard: int = 0
+    due_at: int | None = None
+    contradicted_at: int | None = None
+
+
+_DERIVED: Final = (
+    "employee_id",
+    "status",
+    "devices",
+    "last_seen_at",
+    "version",
+    "payload",
+    "published",
+    "published_at",
+    "changed_at",
+)
+_AWAITED: Final = ("employee_id", "due_at", "contradicted_at")
+
+
+async def people(connection: AsyncConnection, employee_ids: Collection[str]) -> dict[str, PersonRow]:
+    """Read the standing of people; unknown ones are left out."""
+    found = await connection.execute(
+        select(presence_person).where(among(connection, presence_person.c.employee_id, employee_ids))
+    )
+    return {row.employee_id: _person(row) for row in found}
+
+
+async def due(connection: AsyncConnection, now_ms: int, limit: int = 200) -> Sequence[PersonRow]:
+    """List the people who are to be looked at by now, those who wait longest first."""
+    found = await connection.execute(
+        select(presence_person)
+        .where(presence_person.c.due_at <= now_ms)
+        .order_by(presence_person.c.due_at, presence_person.c.employee_id)
+        .limit(limit)
+    )
+    return [_person(row) for row in found]
+
+
+async def touch(connection: AsyncConnection, employee_ids: Collection[str], now_ms: int) -> None:
+    """Have people looked at: what their standing is derived from is another."""
+    rows = [{"employee_id": one, "heard": 1, "due_at": now_ms} for one in set(employee_ids)]
+    await bulk.upsert(
+        connection, presence_person, rows, keys=("employee_id",), replaced=("due_at",), added=("heard",)
+    )
+
+
+async def contradict(connection: AsyncConnection, employee_ids: Collection[str], now_ms: int) -> None:
+    """Note that somebody else published something else in the name of people, who are looked at for it."""
+    rows = [
+        {"employee_id": one, "heard": 1, "due_at": now_ms, "contradicted_at": now_ms}
+        for one in set(employee_ids)
+    ]
+    await bulk.upsert(
+        connection,
+        presence_person,
+        rows,
+        keys=("employee_id",),
+        replaced=("due_at", "contradicted_at"),
+        added=("heard",),
+    )
+
+
+async def store(
+    connection: AsyncConnection, rows: Sequence[PersonRow], *, seen: Mapping[str, PersonRow]
+) -> None:
+    """Store what was derived of people.
+
+    Args:
+        connection: From `Database.write()`.
+        rows: What is so now, at most one a person.
+        seen: The rows that it was derived from: whoever was heard of since stays due, and contradicted.
+    """
+    table = presence_person
+    now = {
+        row.employee_id: row.heard
+        for row in await connection.execute(
+            select(table.c.employee_id, table.c.heard)
+            .where(among(connection, table.c.employee_id, [row.employee_id for row in rows]))
+            .order_by(table.c.employee_id)
+            .with_for_update()
+        )
+    }
+    values = [asdict(row) for row in rows]
+    await bulk.given(
+        connection, table, [{name: one[name] for name in _DERIVED} for one in values], key="employee_id"
+    )
+    unheard = [one for one in values if now.get(one["employee_id"]) == seen[one["employee_id"]].heard]
+    await bulk.given(
+        connection, table, [{name: one[name] for name in _AWAITED} for one in unheard], key="employee_id"
+    )
+
+
+def _person(row: Row[*tuple[Any, ...]]) -> PersonRow:
+    return PersonRow(**row._mapping)

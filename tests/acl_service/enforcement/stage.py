@@ -197,6 +197,11 @@ class Stage:
         async with self.database.read() as connection:
             return list(await outbox.pending(connection, "enforcer"))
 
+    async def done(self) -> list[OutboxRow]:
+        """What is done, the newest first."""
+        async with self.database.read() as connection:
+            return list(await outbox.recent(connection, "enforcer"))
+
     async def row(self, client_id: str) -> ClientAcl | None:
         async with self.database.read() as connection:
             return (await client_acls.of_clients(connection, [client_id])).get(client_id)
@@ -238,13 +243,19 @@ class Stage:
 
 @asynccontextmanager
 async def stage(
-    database: Database, *, laptop: dict[str, Any] | None = None, confirm_s: float = 0.05, **settings: Any
+    database: Database,
+    *,
+    laptop: dict[str, Any] | None = None,
+    api: dict[str, Any] | None = None,
+    confirm_s: float = 0.05,
+    **settings: Any,
 ) -> AsyncIterator[Stage]:
     """Hooks, the broker and an enforcement that does not work yet.
 
     Args:
         database: migrated, with a policy.
         laptop: settings of the broker.
+        api: settings of the enforcement's API client.
         confirm_s: after how long a change is looked at again; short, because the one replica has heard of it.
         settings: of the access service.
     """
@@ -269,10 +280,12 @@ async def stage(
             LaptopBroker(laptop_settings(f"http://127.0.0.1:{port}", **{**values, **(laptop or {})}))
         )
         url = f"http://127.0.0.1:{broker.api_port}"
-        api = await stack.enter_async_context(BrokerApi(api_settings(url)))
-        enforcement, wire = await stack.enter_async_context(enforcer(service, broker, feed_stale_s=confirm_s))
+        own = await stack.enter_async_context(BrokerApi(api_settings(url)))
+        enforcement, wire = await stack.enter_async_context(
+            enforcer(service, broker, feed_stale_s=confirm_s, **(api or {}))
+        )
         clients = stack.enter_context(clients_of(broker.tcp_port))
-        yield Stage(database, service, broker, api, wire, enforcement, clients, clock)
+        yield Stage(database, service, broker, own, wire, enforcement, clients, clock)
 
 
 @dataclass(slots=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator
-from itertools import islice
 from typing import Final
+from urllib.parse import quote
 
 from acl_service.enforcement.sessions import FIELDS, Session
 from directory import client_acls, registrations, sessions
@@ -14,7 +14,11 @@ from emqx.api.broker import BrokerApi
 from emqx.api.clients import ClientFilter
 
 NAMED: Final = 40
-"""Names that one question to the broker holds: they stand in its URL."""
+"""Names that one question to the broker holds at most: they stand in its URL."""
+
+_LONGEST: Final = 4_000
+"""Characters of the names of one question, as they stand in its URL: EMQX takes 8,000 of a request's line, and a
+person chooses client ids of 256 bytes, each of which may be three characters there."""
 
 MOST_NAMED: Final = 200
 """People or client ids beyond which the whole list of the broker is read instead."""
@@ -130,6 +134,19 @@ class Roster:
 
 
 def _batched(names: Iterable[str]) -> Iterator[tuple[str, ...]]:
-    rest = iter(names)
-    while some := tuple(islice(rest, NAMED)):
-        yield some
+    """Part names into questions that the broker takes, whatever the names are."""
+    some: list[str] = []
+    long = 0
+    for name in names:
+        length = len(_IN_URL) + len(quote(name, safe=""))
+        if some and (len(some) == NAMED or long + length > _LONGEST):
+            yield tuple(some)
+            some, long = [], 0
+        some.append(name)
+        long += length
+    if some:
+        yield tuple(some)
+
+
+_IN_URL: Final = "&clientid="
+"""What stands before each name; that of a user name is as long."""

@@ -73,6 +73,16 @@ async def after(connection: AsyncConnection, event_id: int, limit: int = 1_000) 
     return [EventRow(**row._mapping) for row in rows]
 
 
+async def numbered(connection: AsyncConnection, event_ids: Sequence[int]) -> Sequence[EventRow]:
+    """List the events of these numbers that are there, in the order of their numbers."""
+    rows = await connection.execute(
+        select(presence_event)
+        .where(presence_event.c.event_id.in_(event_ids))
+        .order_by(presence_event.c.event_id)
+    )
+    return [EventRow(**row._mapping) for row in rows]
+
+
 async def newest(connection: AsyncConnection) -> int:
     """Read the number of the last event; 0 before the first one."""
     return await connection.scalar(select(func.max(presence_event.c.event_id))) or 0

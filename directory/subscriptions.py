@@ -88,6 +88,20 @@ async def of_clients(
     return listed
 
 
+async def client_ids_after(
+    connection: AsyncConnection, client_id: str = "", limit: int = 1_000
+) -> Sequence[str]:
+    """List the client ids with subscriptions that come after `client_id`, in order."""
+    found = await connection.scalars(
+        select(subscription.c.client_id)
+        .where(subscription.c.client_id > client_id)
+        .distinct()
+        .order_by(subscription.c.client_id)
+        .limit(limit)
+    )
+    return found.all()
+
+
 async def end_before(connection: AsyncConnection, moments: Mapping[str, int]) -> int:
     """Forget the subscriptions of client ids that are older than a moment each: their sessions ended; how many.
 

@@ -20,6 +20,7 @@ from acl_service.enforcement.roster import Roster
 from acl_service.enforcement.sessions import Session
 from acl_service.memory import Memory
 from acl_service.principals import Client
+from directory.ids import MAX_CLIENT_ID_BYTES
 from emqx.api.broker import BrokerApi
 from emqx.api.errors import ApiError, NotFound, Unaddressable
 from emqx.api.paths import unaddressable
@@ -106,7 +107,14 @@ class Settler:
             acl_service.errors.Overloaded, directory.errors.DirectoryError: rows could not be read or written.
         """
         done = Settled()
-        waiting = list({session.client_id: session for session in sessions if _named(session)}.values())
+        every = {session.client_id: session for session in sessions if _named(session)}
+        # Nobody is let in with such an id, and no row of ours can hold it.
+        long = [one for one in every if len(one.encode()) > MAX_CLIENT_ID_BYTES]
+        if long:
+            await self._api.clients.kick_many(long)
+            done.kicked += long
+            log.warning("sessions with overlong client ids ended", count=len(long), client_id=long[0][:64])
+        waiting = [session for client_id, session in every.items() if client_id not in long]
         for begin in range(0, len(waiting), TOGETHER):
             done.add(await self._settle(waiting[begin : begin + TOGETHER], look, rules_only))
         return done
@@ -213,24 +221,20 @@ class Settler:
                 )
 
     async def _kick(self, session: Session, done: Settled) -> None:
-        """End a session that may not stay."""
-        try:
-            await self._kick_older(session, done)
-        except Unaddressable:
-            # Its id stands in no path or query: in a body it does.
-            await self._api.clients.kick_many([session.client_id])
-            done.kicked.append(session.client_id)
-            log.warning("session ended: nobody is let in with such an id", client_id=session.client_id[:64])
-
-    async def _kick_older(self, session: Session, done: Settled) -> None:
-        """Looked at once more, because the client may have come back with newer rights."""
+        """End a session; looked at once more, because the client may have come back with newer rights."""
         for found in await self._roster.of_clients([session.client_id]):
             _, _, again = await self._weigh(found)
             if again.outcome != "kick" or again.refusal is None:
                 # It came back rightly, perhaps before its rules were taken: those of now are to stand.
                 done.held.add(found.client_id)
                 return
-            if await self._api.clients.kick(found.client_id):
+            try:
+                kicked = await self._api.clients.kick(found.client_id)
+            except Unaddressable:
+                # `.` and `..` stand in no path: in a body they do.
+                await self._api.clients.kick_many([found.client_id])
+                kicked = True
+            if kicked:
                 done.kicked.append(found.client_id)
                 log.info(
                     "session ended",

@@ -4,7 +4,9 @@ What the enforcement asks of the broker's REST API is written down, and may be a
 """
 
 import asyncio
+import gc
 import time
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -12,13 +14,13 @@ from typing import Any, cast
 
 from acl_service.enforcement import confirmation, push
 from acl_service.enforcement.enforcement import Enforcement
-from acl_service.heartbeat import Heartbeat
 from acl_service.service import AccessService
-from directory import client_acls, groups, outbox
+from directory import client_acls, groups, outbox, replicas
 from directory.changes import Change
 from directory.client_acls import ClientAcl
 from directory.database import Database
 from directory.outbox import OutboxRow
+from directory.replicas import Replica
 from emqx.api.broker import BrokerApi
 from emqx.api.wire import JSON, Answer, Request, Wire
 from emqx.laptop.server import LaptopBroker
@@ -28,7 +30,7 @@ from tests.emqx.api.conftest import KEY, SECRET, api_settings
 from tests.emqx.conftest import laptop_settings
 from tests.emqx.mqtt import Clients, MqttClient, clients_of
 
-WITHIN_S = 10.0
+WITHIN_S = 30.0
 
 NOT_FOUND = Answer(404, JSON, b'{"code":"NOT_FOUND","message":"Not Found"}')
 NOBODY = Answer(404, JSON, b'{"code":"CLIENTID_NOT_FOUND","message":"Client ID not found"}')
@@ -72,6 +74,13 @@ class Clock:
 
     def __call__(self) -> int:
         return time.time_ns() // 1_000_000 + self.ahead_ms
+
+
+def reap() -> None:
+    """Collect connections that tasks were being given when they were cancelled: SQLAlchemy leaves them, and warns."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()
 
 
 class RecordedWire:
@@ -127,6 +136,32 @@ async def hooks_of(
 
         stack.push_async_callback(stopped)
         yield service, bound.getsockname()[1]
+
+
+@asynccontextmanager
+async def heard(service: AccessService) -> AsyncIterator[None]:
+    """The replica's heartbeat, which comes when there is something to say: at each change."""
+    changed = asyncio.Event()
+    service.when_changed.append(changed.set)
+
+    async def beat() -> None:
+        now_ms = service.now_ms()
+        async with service.database.write() as connection:
+            await replicas.beat(connection, Replica("here", "hooks", service.memory.version, now_ms, now_ms))
+
+    async def beating() -> None:
+        while True:
+            await changed.wait()
+            changed.clear()
+            await beat()
+
+    await beat()
+    task = asyncio.create_task(beating())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 @dataclass(slots=True)
@@ -236,6 +271,8 @@ class Stage:
         """Run an enforcement."""
         async with (enforcement or self.enforcement).running():
             yield
+        if self.database.dialect == "postgresql":
+            reap()
 
     def metric(self, name: str, **labels: str) -> float:
         return self.service.registry.get_sample_value(name, labels) or 0.0
@@ -265,10 +302,7 @@ async def stage(
         service, port = await stack.enter_async_context(
             hooks_of(database, clock, **{"push_rate": 10_000.0, **settings})
         )
-        heartbeat = Heartbeat(
-            database, lambda: service.memory.version, replica_id="here", now_ms=clock, every_s=0.02
-        )
-        await stack.enter_async_context(heartbeat.beating())
+        await stack.enter_async_context(heard(service))
         values = {
             "hook_secret": HOOK_SECRET,
             "api_bind": "127.0.0.1:0",

@@ -161,7 +161,10 @@ def _who_decides(account: Account) -> str:
         return f"The broker decides this by itself: at the connect it is told {_shown(by)}"
     if account.explanation is not None and account.explanation.reach is None:
         return "The broker refuses most of what is no topic by itself; what it asks about is denied"
-    return "The broker asks MChat, unless the client's dynamic ACL speaks to this: nothing that it is told at the connect does"
+    return (
+        "The broker asks MChat, unless the client's dynamic ACL speaks to this: "
+        "nothing that it is told at the connect does"
+    )
 
 
 def _list(console: Console, every: Rights) -> None:

@@ -27,12 +27,12 @@ class Voice(Ear):
     Attributes:
         said: messages sent.
         taken: of them, those that the broker has acknowledged.
-        behind: whether the broker has not kept up once.
+        skipped: messages that were not sent because the broker did not keep up.
     """
 
     said: int = 0
     taken: int = 0
-    behind: bool = False
+    skipped: int = 0
     _more: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def fastest(self, listeners: list[Ear], seconds: float) -> float:
@@ -49,12 +49,11 @@ class Voice(Ear):
 
     @asynccontextmanager
     async def speaking(self, rate: float) -> AsyncIterator[None]:
-        """Speak at a steady rate; fails if the broker cannot follow it."""
+        """Speak at a steady rate, or as fast as the broker follows."""
         speaker = asyncio.create_task(self._speak(rate))
         try:
             yield
             assert not speaker.done(), speaker
-            assert not self.behind, f"the broker does not keep up with {rate:g} messages/s"
         finally:
             speaker.cancel()
             await asyncio.gather(speaker, return_exceptions=True)
@@ -64,7 +63,7 @@ class Voice(Ear):
         while True:
             due = int((time.perf_counter() - began) * rate) - said
             if self.said - self.taken > MOST_WAITING:
-                self.behind = True
+                self.skipped += due
             else:
                 self._send(due)
             said += due

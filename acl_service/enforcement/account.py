@@ -13,11 +13,12 @@ from typing import Final, Literal
 import msgspec
 
 from acl_service.askers import Asker, find_client
-from acl_service.enforcement.acls import DynamicAcls, built_in
+from acl_service.enforcement.acls import DynamicAcls
 from acl_service.enforcement.judgement import KEEP, TOO_WIDE, Judge, Judgement
 from acl_service.enforcement.roster import Roster
 from acl_service.enforcement.sessions import Session
 from acl_service.enforcement.told import ToldRules
+from acl_service.enforcement.wanted import built_in
 from acl_service.memory import Memory
 from acl_service.policy.connect import UNTOLD, ConnectRule, connect_rules, perhaps_mounted, told
 from acl_service.policy.pushed import LeftOut, Pushed

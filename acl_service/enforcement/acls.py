@@ -7,20 +7,20 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 import structlog
 
 from acl_service.enforcement.peers import Peers
 from acl_service.enforcement.sessions import Session
+from acl_service.enforcement.wanted import Wanted, built_in
 from acl_service.errors import Overloaded
 from acl_service.memory import LOOK_UPS, Memory
-from acl_service.policy.connect import ConnectRule
 from acl_service.policy.pushed import MAX_RULES, Pushed, pushed
 from acl_service.principals import Client
 from directory import client_acls
-from directory.client_acls import Claim, ClientAcl, Written
+from directory.client_acls import Claim, Written
 from directory.database import Database
 from directory.errors import DirectoryError
 from emqx.api.broker import BrokerApi
@@ -61,12 +61,6 @@ class Given:
     def settled(self) -> bool:
         """Whether all of them have the rules that they should have."""
         return not self.held and not self.lost
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    written: Written
-    rules: tuple[BuiltInRule, ...]
 
 
 class DynamicAcls:
@@ -146,10 +140,10 @@ class DynamicAcls:
         actual = await self._actual(wanted) if look else {}
         return await self._write(
             {one: each for one, each in wanted.items() if self.push or one in rows or actual.get(one)},
-            lambda one: _changed(wanted[one], rows.get(one), actual.get(one)),
+            lambda one: wanted[one].differs(rows.get(one), actual.get(one)),
         )
 
-    async def _rows(self, pairs: Sequence[tuple[Session, Client]]) -> dict[str, _Wanted]:
+    async def _rows(self, pairs: Sequence[tuple[Session, Client]]) -> dict[str, Wanted]:
         """Work out what sessions should have, of rights that hold at this moment, which is what their version says."""
         clients = {session.client_id: client for session, client in pairs}
         for _ in range(LOOK_UPS):
@@ -167,13 +161,13 @@ class DynamicAcls:
                 clients[one] = await self._memory.find_client(one)
         raise Overloaded(f"the rows of {changed[0]!r} change faster than they can be read")
 
-    def _row(self, session: Session, client: Client, peers: Mapping[str, tuple[str, ...]]) -> _Wanted:
+    def _row(self, session: Session, client: Client, peers: Mapping[str, tuple[str, ...]]) -> Wanted:
         acl = self._of(client, session.zone, peers)
         rules = tuple(map(built_in, acl.rules))
         owner = client.owner.employee_id if client.owner is not None else ""
         version = self._memory.grants_version(client)
         left_out = [{"topic": one.topic, "reason": one.reason} for one in acl.left_out[:MAX_RULES]]
-        return _Wanted(
+        return Wanted(
             Written(client.client_id, owner, version, _encode(rules).decode(), _encode(left_out).decode()),
             rules,
         )
@@ -186,11 +180,11 @@ class DynamicAcls:
             directory.errors.DirectoryError: the database did not answer.
         """
         version = self._memory.version
-        nothing = {one: _Wanted(Written(one, "", version, "[]", "[]"), ()) for one in client_ids}
+        nothing = {one: Wanted(Written(one, "", version, "[]", "[]"), ()) for one in client_ids}
         return await self._write(nothing, lambda _: True, forget=True)
 
     async def _write(
-        self, wanted: Mapping[str, _Wanted], changed: Callable[[str], bool], *, forget: bool = False
+        self, wanted: Mapping[str, Wanted], changed: Callable[[str], bool], *, forget: bool = False
     ) -> Given:
         if not wanted:
             return Given()
@@ -259,7 +253,12 @@ class DynamicAcls:
         except NotFound as error:
             if rules:
                 # Without the source nothing is pushed, nothing is wider, everything is asked: not worth a halt.
-                self.unsupported = f"{error.detail}: the authorization source built_in_database is missing"
+                self.without_source(error)
+
+    def without_source(self, error: NotFound) -> None:
+        """Note that the broker has no database for rules: nothing is pushed, everything is asked."""
+        if self.push:
+            self.unsupported = f"{error.detail}: the authorization source built_in_database is missing"
 
     async def _actual(self, client_ids: Iterable[str]) -> dict[str, tuple[BuiltInRule, ...]]:
         """What the broker has under client ids; those without rules have none."""
@@ -283,24 +282,3 @@ class DynamicAcls:
             return await self._api.client_rules.get(client_id)
         except (NotFound, Unaddressable):
             return ()
-
-
-def _changed(wanted: _Wanted, row: ClientAcl | None, actual: tuple[BuiltInRule, ...] | None) -> bool:
-    if actual is not None and actual != wanted.rules:
-        return True
-    if row is None:
-        return bool(wanted.rules)
-    # Whoever claimed it and did not finish may have told the broker anything.
-    return row.stale or row.claimed_by is not None or row.rules != wanted.written.rules
-
-
-def built_in(rule: ConnectRule) -> BuiltInRule:
-    """A rule in the words of the built-in database (contract 5.1, emqx-measured "Built-in database rules")."""
-    retain: bool | Literal["all"] = "all" if rule.retain is None else rule.retain
-    qos = (0, 1, 2) if rule.qos is None else rule.qos
-    return BuiltInRule(
-        topic=rule.topic, permission="allow", action=_ACTIONS[rule.action], qos=qos, retain=retain
-    )
-
-
-_ACTIONS: Final[dict[str, Literal["publish", "subscribe"]]] = {"publish": "publish", "subscribe": "subscribe"}

@@ -202,7 +202,8 @@ class Enforcement:
         age_ms = self._now_ms() - left.oldest_unenforced_at
         if age_ms < OVERDUE_MS:
             return None
-        return f"{left.unenforced} changes are not in force, for up to {age_ms / 1000:.0f} s: {left.oldest_error}"
+        fault = left.oldest_error or "no worker came to it yet"
+        return f"{left.unenforced} changes are not in force, for up to {age_ms / 1000:.0f} s: {fault}"
 
 
 async def _forever(name: str, work: Callable[[], Awaitable[None]]) -> None:

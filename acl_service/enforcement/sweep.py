@@ -163,8 +163,10 @@ class Sweeper:
         try:
             async for one in self._api.client_rules.every(page_size=_RULES):
                 found[one.subject] = _digest(_encode(one.rules))
-        except NotFound:
+        except NotFound as error:
+            self._acls.without_source(error)
             return {}
+        self._acls.unsupported = ""
         return found
 
     async def _foreign(self, sessions: dict[str, str | None]) -> set[str]:

@@ -29,7 +29,7 @@ class AccessSettings(BaseSettings):
     connect_rules: bool = Field(
         True,
         description="Whether the answer to a connect carries the rights that do not change during a session. "
-        "Off: every publish and subscribe is asked.",
+        "Off: they are pushed with those that change, as far as there is room, and else asked.",
     )
     push: bool = Field(
         True,

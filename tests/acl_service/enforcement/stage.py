@@ -12,6 +12,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import pytest
+
 from acl_service.enforcement import confirmation, push
 from acl_service.enforcement.enforcement import Enforcement
 from acl_service.service import AccessService
@@ -31,6 +33,9 @@ from tests.emqx.conftest import laptop_settings
 from tests.emqx.mqtt import Clients, MqttClient, clients_of
 
 WITHIN_S = 30.0
+
+ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""For tests of what lies in front of the database: one kind of it is enough."""
 
 NOT_FOUND = Answer(404, JSON, b'{"code":"NOT_FOUND","message":"Not Found"}')
 NOBODY = Answer(404, JSON, b'{"code":"CLIENTID_NOT_FOUND","message":"Client ID not found"}')

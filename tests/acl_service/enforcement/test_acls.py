@@ -7,14 +7,24 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from acl_service.enforcement.acls import Given
+from acl_service.enforcement.scope import Scope
 from acl_service.enforcement.sessions import Session
 from acl_service.principals import Client
-from directory import client_acls, groups
+from directory import client_acls, groups, leases
 from directory.client_acls import Claim
 from directory.database import Database
 from emqx.api.built_in_rules import BuiltInRule
 from emqx.api.wire import Answer, Request
-from tests.acl_service.enforcement.stage import NOT_FOUND, RecordedWire, Stage, Worker, another, stage, until
+from tests.acl_service.enforcement.stage import (
+    NOT_FOUND,
+    ON_SQLITE,
+    RecordedWire,
+    Stage,
+    Worker,
+    another,
+    stage,
+    until,
+)
 
 TEAM = "mchat/group/team"
 BOB = "bob_pc"
@@ -48,6 +58,7 @@ async def held(wire: RecordedWire) -> AsyncIterator[tuple[asyncio.Event, Callabl
     wire.fault = None
 
 
+@ON_SQLITE
 async def test_rules_are_written_once_and_again_when_they_change(stood: Stage) -> None:
     await stood.come("bob")
     assert (await give(stood)).written == {BOB}
@@ -135,6 +146,7 @@ async def test_rules_are_those_of_the_version_that_they_are_noted_with(
     assert stood.rules(BOB) == {"mchat/status/bob"}
 
 
+@ON_SQLITE
 async def test_what_a_writer_that_died_may_have_told_the_broker_is_written_anew(stood: Stage) -> None:
     """He claimed the client id and told the broker, and did not come to say so; the client has no rights now."""
     await stood.come("bob")
@@ -149,6 +161,7 @@ async def test_what_a_writer_that_died_may_have_told_the_broker_is_written_anew(
     assert stood.rules(BOB) == set()
 
 
+@ON_SQLITE
 async def test_own_groups_come_before_ones_own_status_and_others_last(
     database: Database, company: dict[str, str]
 ) -> None:
@@ -171,6 +184,7 @@ async def test_own_groups_come_before_ones_own_status_and_others_last(
             assert len(running.topics("alice_pc")) == 2
 
 
+@ON_SQLITE
 async def test_push_off_takes_away_what_stands(database: Database, company: dict[str, str]) -> None:
     async with stage(database) as on:
         on.tokens = company
@@ -191,6 +205,7 @@ async def test_push_off_takes_away_what_stands(database: Database, company: dict
             assert await on.api.user_rules.get("somebody") == (foreign,)
 
 
+@ON_SQLITE
 async def test_without_the_built_in_source_a_revocation_is_carried_out_all_the_same(live: Stage) -> None:
     bob = await live.come("bob", None, TEAM)
     await live.pushed(BOB)
@@ -203,6 +218,7 @@ async def test_without_the_built_in_source_a_revocation_is_carried_out_all_the_s
     assert fault is not None and "built_in_database" in fault
 
 
+@ON_SQLITE
 async def test_rules_that_the_broker_does_not_take_are_left_for_later(stood: Stage) -> None:
     await stood.come("bob", None, TEAM)
 
@@ -229,3 +245,35 @@ async def test_a_worker_that_stops_gives_its_claims_back(stood: Stage) -> None:
         row = await stood.row(BOB)
         assert row is not None and (row.claimed_by, row.stale) == (None, True)
         assert await give(other) == Given(written={BOB})
+
+
+async def test_what_is_written_late_for_a_session_that_ended_is_taken_back(stood: Stage) -> None:
+    """The next owner of the client id must not find it there."""
+    bob = await stood.come("bob")
+    async with another(stood) as other, held(stood.wire) as (go, arrived):
+        bring = stood.enforcement.enforcer._effects.bring(Scope(clients=frozenset((BOB,))))
+        late = asyncio.create_task(bring)
+        await until(arrived)
+        await bob.disconnect()
+        stood.clock.ahead_ms = 5_001
+        assert await other.enforcement._pusher.ended([BOB]) == 1
+        assert await stood.row(BOB) is None
+        go.set()
+        await late
+    assert PUT in stood.wire.writes()
+    assert (stood.rules(BOB), await stood.row(BOB)) == (set(), None)
+
+
+@ON_SQLITE
+async def test_a_worker_that_stops_leaves_the_sessions_to_another_at_once(stood: Stage) -> None:
+    async def leads(holder: str) -> bool:
+        async with stood.database.write() as connection:
+            return await leases.acquire(
+                connection, "enforcement.sessions", holder=holder, now_ms=stood.clock(), hold_ms=1_000
+            )
+
+    async with stood.working():
+        await stood.come("bob")
+        await stood.pushed(BOB)
+        assert not await leads("another")
+    assert await leads("another")

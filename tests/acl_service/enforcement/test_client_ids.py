@@ -7,7 +7,7 @@ import pytest
 from directory import blocks, registrations
 from directory.changes import Change
 from emqx.api.publishing import Message
-from emqx.api.wire import Answer, Request
+from emqx.api.wire import JSON, Answer, Request
 from tests.acl_service.enforcement.stage import BROKEN, Stage, until
 
 TEAM = "mchat/group/team"
@@ -98,3 +98,32 @@ async def test_a_registration_that_goes_ends_the_session_and_one_of_a_prefix_all
     await register(live, "carol", "gate-1")
     await live.settled()
     await live.come("carol", "gate-1")
+
+
+async def test_an_id_that_nothing_can_name_does_not_stand_in_the_way_of_others(live: Stage) -> None:
+    """EMQX takes client ids with NUL where no authenticator stood (emqx-measured, "Odd ids"); nobody can end them."""
+    bob = await live.come("bob", None, TEAM)
+    await live.pushed("bob_pc")
+    odd = b'{"clientid":"bob_\\u0000","connected":true},{"clientid":"bob_\\u0001","connected":true}'
+
+    async def listed(request: Request) -> Answer | None:
+        if ("like_clientid", "bob") not in request.query:
+            return None
+        return Answer(200, JSON, b'{"data":[' + odd + b'],"meta":{"page":1,"limit":1000,"hasnext":false}}')
+
+    live.wire.fault = listed
+    await live.leave("team", "bob")
+    await live.settled()
+    assert (bob.closed, live.topics("bob_pc")) == (0, set())
+
+
+async def test_an_id_that_no_path_can_hold_is_ended_all_the_same(live: Stage) -> None:
+    entry = await live.api.authentication.get("password_based:http")
+    await live.api.authentication.put("password_based:http", entry.writable(enable=False))
+    intruder = await live.clients.connected("bob_" + "x" * 60_000, username="bob", password="none")
+    await live.api.authentication.put("password_based:http", entry.writable(enable=True))
+    bob = await live.come("bob")
+    await live.leave("team", "bob")
+    await intruder.was_closed()
+    await live.settled()
+    assert bob.closed == 0

@@ -8,7 +8,9 @@ import pytest
 from directory import blocks, registrations, replicas
 from directory.changes import Change
 from directory.replicas import Replica
-from tests.acl_service.enforcement.stage import Stage, until
+from tests.acl_service.enforcement.stage import ON_SQLITE, Stage, until
+
+pytestmark = ON_SQLITE
 
 TEAM = "mchat/group/team"
 AGAIN_MS = 2_000

@@ -4,7 +4,9 @@ from typing import Any
 
 from directory import rules
 from directory.changes import Change
-from tests.acl_service.enforcement.stage import Stage, until
+from tests.acl_service.enforcement.stage import ON_SQLITE, Stage, until
+
+pytestmark = ON_SQLITE
 
 TEAM = "mchat/group/team"
 INBOX = "mchat/inbox/bob"

@@ -6,7 +6,9 @@ import pytest
 
 from directory.database import Database
 from emqx.api.wire import Answer, ConnectionBroke, Request
-from tests.acl_service.enforcement.stage import BROKEN, Fault, Stage, stage, until
+from tests.acl_service.enforcement.stage import BROKEN, ON_SQLITE, Fault, Stage, stage, until
+
+pytestmark = ON_SQLITE
 
 TEAM = "mchat/group/team"
 IMPATIENT = {"circuit_failures": 3, "circuit_rest": 0.05, "read_timeout": 0.2, "call_timeout": 0.3}

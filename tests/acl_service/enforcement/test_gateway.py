@@ -9,8 +9,10 @@ from directory import outbox, people, policies, replicas
 from directory.changes import Change
 from directory.database import Database
 from directory.replicas import Replica
-from tests.acl_service.enforcement.stage import Stage, stage, until
+from tests.acl_service.enforcement.stage import ON_SQLITE, Stage, stage, until
 from tests.acl_service.serving import add_person
+
+pytestmark = ON_SQLITE
 
 REQUESTS = "mchat/msg/req/+/+"
 NARROWER = profiles.read("mchat").replace(

@@ -2,7 +2,7 @@
 
 from directory import departments, groups, people
 from emqx.api.publishing import Message
-from tests.acl_service.enforcement.stage import Stage, until
+from tests.acl_service.enforcement.stage import ON_SQLITE, Stage, until
 from tests.acl_service.serving import add_group
 
 TEAM = "mchat/group/team"
@@ -69,6 +69,7 @@ async def test_peers_lose_the_status_of_who_leaves_unless_they_share_another_gro
     assert live.metric("mchat_sessions_kicked_total") == 0
 
 
+@ON_SQLITE
 async def test_a_group_that_is_dismissed_is_over_for_all_who_were_in_it(live: Stage) -> None:
     await add_group(live.database, "other", "alice", ["carol"])
     alice = await live.come("alice", None, TEAM, "mchat/group/other", "mchat/status/bob")
@@ -87,6 +88,7 @@ async def test_a_group_that_is_dismissed_is_over_for_all_who_were_in_it(live: St
     assert (alice.closed, bob.closed) == (0, 0)
 
 
+@ON_SQLITE
 async def test_a_department_that_is_left_ends_what_was_seen_of_it_both_ways(live: Stage) -> None:
     await live.change(lambda change: departments.add(change, name="d", department_id="d1"))
     for name in ("bob", "carol", "root"):
@@ -105,6 +107,7 @@ async def test_a_department_that_is_left_ends_what_was_seen_of_it_both_ways(live
     assert live.metric("mchat_sessions_kicked_total") == 0
 
 
+@ON_SQLITE
 async def test_a_shared_subscription_ends_by_its_filter(live: Stage) -> None:
     shared = f"$share/g/{TEAM}"
     for name in ("alice", "bob"):
@@ -115,6 +118,7 @@ async def test_a_shared_subscription_ends_by_its_filter(live: Stage) -> None:
     assert live.topics("alice_pc") == {shared}
 
 
+@ON_SQLITE
 async def test_a_session_whose_client_is_away_hears_nothing_of_the_group_when_it_comes_back(
     live: Stage,
 ) -> None:

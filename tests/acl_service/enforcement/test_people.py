@@ -3,7 +3,9 @@
 from directory import credentials, people
 from directory.changes import Change
 from directory.secret import new_token, token_digest
-from tests.acl_service.enforcement.stage import Stage, until
+from tests.acl_service.enforcement.stage import ON_SQLITE, Stage, until
+
+pytestmark = ON_SQLITE
 
 TEAM = "mchat/group/team"
 

@@ -1,8 +1,10 @@
 """A policy is activated: whoever was told more than it allows comes in anew, and nobody else notices."""
 
 from acl_service.policy import profiles
-from tests.acl_service.enforcement.stage import Stage, until
+from tests.acl_service.enforcement.stage import ON_SQLITE, Stage, until
 from tests.acl_service.serving import activate_profile
+
+pytestmark = ON_SQLITE
 
 TEAM = "mchat/group/team"
 FOLLOW = '  { action = "subscribe", space = "status", reason = "staff may see everybody\'s presence" },\n'

@@ -11,7 +11,9 @@ from directory import client_acls, registrations
 from directory.client_acls import Claim, Written
 from emqx.api.built_in_rules import BuiltInRule
 from emqx.api.wire import Answer, Request
-from tests.acl_service.enforcement.stage import Stage, until
+from tests.acl_service.enforcement.stage import ON_SQLITE, Stage, until
+
+pytestmark = ON_SQLITE
 
 TEAM = "mchat/group/team"
 WIDE = BuiltInRule(topic="mchat/#", permission="allow", action="subscribe")

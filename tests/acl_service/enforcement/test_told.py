@@ -17,7 +17,10 @@ from acl_service.verdict import CREDENTIAL_ENDED, FOREIGN_CLIENT, INACTIVE, UNAU
 from directory import people, rules
 from directory.database import Database
 from emqx.api.subscriptions import Subscription
+from tests.acl_service.enforcement.stage import ON_SQLITE
 from tests.acl_service.serving import activate_profile, now_ms
+
+pytestmark = ON_SQLITE
 
 INBOX = '  { action = "subscribe", space = "own_inbox", reason = "messages to oneself" },\n'
 NARROWER = profiles.read("mchat").replace(INBOX, "")

@@ -1,4 +1,4 @@
-"""Listeners of the laptop broker as settings: loopback only."""
+"""Addresses of listeners, and the listeners of the laptop broker as settings: loopback only."""
 
 from ipaddress import ip_address
 
@@ -71,6 +71,16 @@ def check_loopback(bind: str) -> str:
     if port > 65_535:
         raise ValueError(f"{bind} has no port between 0 and 65535")
     return bind
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host of a URL is this machine, by its address or as ``localhost``."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def split_bind(bind: str) -> tuple[str, int]:

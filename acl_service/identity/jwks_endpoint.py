@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from acl_service.errors import AccessError, ConfigurationError
+from emqx.listeners import is_loopback
 
 MAX_SET_BYTES: Final = 1024 * 1024
 
@@ -79,20 +79,11 @@ def _check(url: str) -> None:
         raise ConfigurationError("MCHAT_JWT_JWKS_URL is no URL") from None
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError("MCHAT_JWT_JWKS_URL holds a user name or password: publish the keys without")
-    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and _loopback(host))):
+    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))):
         raise ConfigurationError(
             f"MCHAT_JWT_JWKS_URL: {parts.scheme}://{host or ''} is not accepted: "
             "use https, or http to a loopback address"
         )
-
-
-def _loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _context(ca_file: Path | None) -> ssl.SSLContext:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
@@ -11,6 +10,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from emqx.api.errors import ApiSettingsError
+from emqx.listeners import is_loopback
 
 _PREFIX = "MCHAT_EMQX_"
 
@@ -153,16 +153,7 @@ def _check_url(url: str, allow_http: bool) -> None:
         raise ValueError(
             f"{url.partition('?')[0]} is no address of an API: write https://host:port, no query"
         )
-    if parts.scheme == "http" and not allow_http and not _is_loopback(host):
+    if parts.scheme == "http" and not allow_http and not is_loopback(host):
         raise ValueError(
             f"{url} sends the API secret in clear over the network: use https, or set {_PREFIX}ALLOW_HTTP=true"
         )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from emqx.listeners import split_bind
+from emqx.listeners import is_loopback, split_bind
 
 _PREFIX = "MCHAT_EMQX_"
 _DURATION = r"^(\d+(d|h|m|s|ms))+$"
@@ -159,7 +158,7 @@ class DesiredSettings(BaseSettings):
             raise ValueError(
                 f"{_PREFIX}HOOKS_URL is https without {_PREFIX}HOOKS_CA_FILE: EMQX needs the file to verify it"
             )
-        if parts.scheme == "http" and not self.hooks_allow_http and not _is_loopback(parts.hostname):
+        if parts.scheme == "http" and not self.hooks_allow_http and not is_loopback(parts.hostname):
             raise ValueError(
                 f"{self.hooks_url} sends passwords and the hook secret in clear over the network: use https, or "
                 f"set {_PREFIX}HOOKS_ALLOW_HTTP=true where broker and hooks share a network of their own"
@@ -169,12 +168,3 @@ class DesiredSettings(BaseSettings):
                 f"{_PREFIX}EVENTS_RULE and {_PREFIX}STATUS_RULE are both {self.events_rule}: name two"
             )
         return self
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -36,7 +36,14 @@ MAX_PROGRESS: Final = 4_000
 
 
 async def claim(
-    connection: AsyncConnection, worker: str, *, holder: str, now_ms: int, hold_ms: int, limit: int = 100
+    connection: AsyncConnection,
+    worker: str,
+    *,
+    holder: str,
+    now_ms: int,
+    hold_ms: int,
+    limit: int = 100,
+    newest: bool = False,
 ) -> Sequence[OutboxRow]:
     """Take work that is not in effect and that nobody else holds, oldest first, one piece a subject.
 
@@ -49,6 +56,7 @@ async def claim(
         now_ms: The time, milliseconds since the epoch.
         hold_ms: For how long.
         limit: The most pieces.
+        newest: Newest first instead; of one subject the oldest piece still comes first.
     """
     earlier = outbox.alias()
     first = ~exists().where(
@@ -60,9 +68,8 @@ async def claim(
             earlier.c.outbox_id < outbox.c.outbox_id,
         )
     )
-    rows = await _due(
-        connection, worker, now_ms, outbox.c.enforced_at.is_(None) & first, (outbox.c.outbox_id,), limit
-    )
+    order = outbox.c.outbox_id.desc() if newest else outbox.c.outbox_id
+    rows = await _due(connection, worker, now_ms, outbox.c.enforced_at.is_(None) & first, (order,), limit)
     await _take(connection, rows, holder, now_ms + hold_ms, attempts=outbox.c.attempts + 1)
     return [_claimed(row) for row in rows]
 

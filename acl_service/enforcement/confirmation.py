@@ -19,7 +19,7 @@ from acl_service.enforcement.ledger import Ledger
 from acl_service.enforcement.replicas import Applied
 from acl_service.enforcement.revocation import HOLD_MS, pause_ms
 from acl_service.enforcement.roster import Roster
-from acl_service.enforcement.scope import Scope, Scopes
+from acl_service.enforcement.scope import Scope, Scopes, united
 from acl_service.enforcement.sessions import Session
 from acl_service.enforcement.spread import Spread
 from acl_service.errors import AccessError
@@ -136,7 +136,7 @@ class Confirmer:
             await self._catch_up()
             for row in rows:
                 scopes[row.outbox_id] = await self._scopes.of(row)
-            together = _united([scope for scope in scopes.values() if not scope.wide])
+            together = united([scope for scope in scopes.values() if not scope.wide])
             draining = (await self._effects.bring(together, look=True)).draining
             if draining:
                 # Whose work it is, and since when, only a look for each tells.
@@ -246,13 +246,3 @@ class Confirmer:
         self._spread.forget(row.outbox_id)
         if done:
             self._ledger.confirmed(row.kind, now_ms - row.created_at)
-
-
-def _united(scopes: Sequence[Scope]) -> Scope:
-    """One scope of several that are not wide; those beside them are the spread's."""
-    return Scope(
-        people=frozenset().union(*(scope.people for scope in scopes)),
-        clients=frozenset().union(*(scope.clients for scope in scopes)),
-        prefixes=tuple(dict.fromkeys(prefix for scope in scopes for prefix in scope.prefixes)),
-        topics=tuple(dict.fromkeys(topic for scope in scopes for topic in scope.topics)),
-    )

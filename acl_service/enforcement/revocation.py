@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -12,7 +12,8 @@ import structlog
 from acl_service.enforcement.drains import WORKER, Drains
 from acl_service.enforcement.effects import Effects
 from acl_service.enforcement.ledger import Ledger
-from acl_service.enforcement.scope import Scopes
+from acl_service.enforcement.roster import MOST_NAMED
+from acl_service.enforcement.scope import Scope, Scopes, united
 from acl_service.enforcement.spread import Spread
 from acl_service.errors import AccessError
 from directory import outbox
@@ -29,6 +30,9 @@ HOLD_MS: Final = 10_000
 _RENEW_S: Final = 3.0
 _IDLE_S: Final = 1.0
 _AT_ONCE: Final = 16
+_TOGETHER: Final = 50
+"""Pieces of work that are carried out as one when more is left than are carried out each by itself."""
+
 _FIRST_MS: Final = 200
 _LONGEST_MS: Final = 5_000
 
@@ -83,8 +87,11 @@ class Enforcer:
         self._confirm_ms = confirm_ms
         self._drains = drains
         self._wake = asyncio.Event()
-        self._wide = asyncio.Lock()
+        # One of each at a time: what is about everybody takes longest, and the others do not wait for it.
+        self._everybody = asyncio.Lock()
+        self._many = asyncio.Lock()
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._together: list[int] = []
 
     def wake(self) -> None:
         """Look for work now: something was committed."""
@@ -99,21 +106,31 @@ class Enforcer:
                     await self._look(group)
         finally:
             self._tasks.clear()
+            self._together = []
 
     async def _look(self, group: asyncio.TaskGroup) -> None:
+        """Take what there is: the newest pieces each by itself, and if more is left, the oldest of it as one.
+
+        So one change that left thousands of pieces keeps nobody waiting, be he before or behind them.
+        """
         self._wake.clear()
         free = _AT_ONCE - len(self._tasks)
+        rows: Sequence[OutboxRow] = ()
+        more: Sequence[OutboxRow] = ()
         try:
-            rows = await self._claim(free) if free > 0 else []
+            if await self._some():
+                rows = await self._claim(free, newest=True) if free > 0 else ()
+                if len(rows) == max(free, 0) and not self._together:
+                    more = await self._claim(_TOGETHER)
         except DirectoryError as error:
             log.warning("the enforcer waits for the database", error=str(error))
-            rows = []
         for row in rows:
             task = group.create_task(self._work(row), name=f"enforce-{row.outbox_id}")
             self._tasks[row.outbox_id] = task
             task.add_done_callback(partial(self._ended, row.outbox_id))
-        if rows and len(rows) == free:
-            return
+        if more:
+            self._together = [row.outbox_id for row in more]
+            group.create_task(self._work_together(more), name="enforce-together")
         try:
             async with asyncio.timeout(_IDLE_S):
                 await self._wake.wait()
@@ -124,21 +141,54 @@ class Enforcer:
         del self._tasks[number]
         self._wake.set()
 
-    async def _claim(self, limit: int) -> list[OutboxRow]:
+    async def _some(self) -> bool:
         async with self._database.read() as connection:
-            if not (await outbox.backlog(connection, WORKER)).unenforced:
-                return []
+            return (await outbox.backlog(connection, WORKER)).unenforced > 0
+
+    async def _claim(self, limit: int, *, newest: bool = False) -> Sequence[OutboxRow]:
         async with self._database.write() as connection:
-            return list(
-                await outbox.claim(
-                    connection,
-                    WORKER,
-                    holder=self._holder,
-                    now_ms=self._now_ms(),
-                    hold_ms=HOLD_MS,
-                    limit=limit,
-                )
+            return await outbox.claim(
+                connection,
+                WORKER,
+                holder=self._holder,
+                now_ms=self._now_ms(),
+                hold_ms=HOLD_MS,
+                limit=limit,
+                newest=newest,
             )
+
+    async def _work_together(self, rows: Sequence[OutboxRow]) -> None:
+        """Carry out work as one, and what cannot be, or failed so, each by itself."""
+        left: Sequence[OutboxRow] = rows
+        try:
+            try:
+                left = await self._enforce_together(rows)
+            except (AccessError, DirectoryError, EmqxError) as error:
+                # One of them may stand in the way of all.
+                log.info("changes are enforced one by one", count=len(rows), error=str(error))
+            for row in left:
+                await self._work(row)
+        finally:
+            self._together = []
+            self._wake.set()
+
+    async def _enforce_together(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
+        """Return those that are too large for it, or about a gateway, which is told by each change."""
+        await self._catch_up()
+        scopes: dict[int, Scope] = {}
+        people: set[str] = set()
+        for row in rows:
+            scope = await self._scopes.of(row)
+            if not scope.wide and len(people | scope.people) <= MOST_NAMED:
+                scopes[row.outbox_id] = scope
+                people |= scope.people
+        if (await self._effects.bring(united(list(scopes.values())))).draining:
+            return list(rows)
+        done = [row for row in rows if row.outbox_id in scopes]
+        for row in done:
+            self._come_after(row, scopes[row.outbox_id])
+        await self._enforced(done)
+        return [row for row in rows if row.outbox_id not in scopes]
 
     async def _work(self, row: OutboxRow) -> None:
         try:
@@ -167,25 +217,39 @@ class Enforcer:
         scope = await self._scopes.of(row)
         if not scope.wide:
             done = await self._effects.bring(scope)
-        elif self._wide.locked():
-            raise Waiting("other work that touches many is under way")
         else:
-            async with self._wide:
+            if scope.nearest is not None:
+                # Whom the change is about does not wait for the turn of everybody, nor for that of other work.
+                await self._effects.bring(scope.nearest)
+            turn = self._everybody if scope.everybody else self._many
+            if turn.locked():
+                raise Waiting("other work that touches many is under way")
+            async with turn:
                 done = await self._effects.bring(scope, seen=self._progress(row))
         if done.draining:
             await self._drains.tell(row, done.draining)
+        self._come_after(row, scope)
+        await self._enforced([row])
+
+    def _come_after(self, row: OutboxRow, scope: Scope) -> None:
         if scope.beside:
             self._spread.add(row.outbox_id, scope.beside)
+
+    async def _enforced(self, rows: Sequence[OutboxRow]) -> None:
         now_ms = self._now_ms()
         async with self._database.write() as connection:
-            held = await outbox.enforced(
-                connection,
-                row.outbox_id,
-                holder=self._holder,
-                now_ms=now_ms,
-                confirm_at_ms=now_ms + self._confirm_ms,
-            )
-        if held:
+            held = [
+                row
+                for row in rows
+                if await outbox.enforced(
+                    connection,
+                    row.outbox_id,
+                    holder=self._holder,
+                    now_ms=now_ms,
+                    confirm_at_ms=now_ms + self._confirm_ms,
+                )
+            ]
+        for row in held:
             self._ledger.enforced(row.kind, now_ms - row.created_at)
 
     def _progress(self, row: OutboxRow) -> Callable[[int], Awaitable[None]]:
@@ -208,13 +272,14 @@ class Enforcer:
         """Hold on to work that takes long."""
         while True:
             await asyncio.sleep(_RENEW_S)
-            if not self._tasks:
+            held = [*self._tasks, *self._together]
+            if not held:
                 continue
             try:
                 async with self._database.write() as connection:
                     await outbox.renew(
                         connection,
-                        list(self._tasks),
+                        held,
                         holder=self._holder,
                         now_ms=self._now_ms(),
                         hold_ms=HOLD_MS,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from acl_service.enforcement.roster import MOST_NAMED
@@ -48,6 +48,22 @@ class Scope:
     def wide(self) -> bool:
         """Whether so many are touched that the work is spread out."""
         return self.everybody or len(self.people) > MOST_NAMED
+
+    @property
+    def nearest(self) -> Scope | None:
+        """Those whom a change of everybody names; None: it names nobody, or too many."""
+        named = replace(self, everybody=False, beside=frozenset())
+        return named if self.everybody and named != Scope() and not named.wide else None
+
+
+def united(scopes: Sequence[Scope]) -> Scope:
+    """Make one scope of several that are not wide; those beside them are the spread's."""
+    return Scope(
+        people=frozenset().union(*(scope.people for scope in scopes)),
+        clients=frozenset().union(*(scope.clients for scope in scopes)),
+        prefixes=tuple(dict.fromkeys(prefix for scope in scopes for prefix in scope.prefixes)),
+        topics=tuple(dict.fromkeys(topic for scope in scopes for topic in scope.topics)),
+    )
 
 
 class Scopes:

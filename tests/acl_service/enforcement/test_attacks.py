@@ -1,6 +1,10 @@
 """What somebody with rights does to keep them, or to make the rights of others late; each with who did nothing."""
 
+import pytest
+
+from acl_service.enforcement import scope
 from tests.acl_service.enforcement.stage import Stage, until
+from tests.acl_service.serving import add_group, add_person
 
 TEAM = "mchat/group/team"
 
@@ -18,3 +22,37 @@ async def test_long_client_ids_do_not_keep_their_owner_in(live: Stage) -> None:
     await live.settled()
     assert not any(TEAM in live.rules(one) for one in ids)
     assert (live.topics("alice_pc"), alice.closed) == ({TEAM}, 0)
+
+
+async def test_a_change_of_many_does_not_make_a_later_one_wait(live: Stage) -> None:
+    """Who owns a group fills it in one call: a piece of work each, before that of somebody else."""
+    bob, alice = await live.come("bob", None, TEAM), await live.come("alice", None, TEAM)
+    await live.pushed("alice_pc", "bob_pc")
+    many = [f"p{number:03}" for number in range(120)]
+    for one in many:
+        await add_person(live.database, one)
+    await add_group(live.database, "own", "carol", many)
+    await live.leave("team", "bob")
+    await until(lambda: TEAM not in live.topics("bob_pc"))
+    # More than are worked on each by itself.
+    assert sum(one.enforced_at is None for one in await live.work()) > 20
+    # Nor do those of the large one wait for ever.
+    await live.enforced()
+    assert (live.topics("alice_pc"), alice.closed, bob.closed) == ({TEAM}, 0, 0)
+
+
+async def test_who_is_removed_from_a_huge_group_does_not_wait_for_the_turn_of_everybody(
+    live: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too many may have seen him for a list of them, while everybody has a turn for some other change."""
+    bob, alice = await live.come("bob", None, TEAM), await live.come("alice", None, TEAM)
+    await live.pushed("alice_pc", "bob_pc")
+    monkeypatch.setattr(scope, "MOST", 0)
+    async with live.enforcement.enforcer._everybody:
+        await live.leave("team", "bob")
+        await until(lambda: not live.topics("bob_pc"))
+        assert await bob.subscribe(TEAM) == [128]
+        # It is not called done before all were looked at.
+        assert [one.enforced_at for one in await live.work()] == [None]
+    await live.settled()
+    assert (live.topics("alice_pc"), alice.closed, bob.closed) == ({TEAM}, 0, 0)

@@ -31,3 +31,13 @@ async def test_where_nothing_is_pushed_the_source_is_not_missed(stood: Stage) ->
     await stood.api.authorization.delete(SOURCE)
     await stood.enforcement._sweeper.sweep()
     assert await stood.service.checks["broker"]() is None
+
+
+async def test_work_that_no_worker_came_to_says_so(stood: Stage) -> None:
+    """Nobody enforces, and so there is no error to tell."""
+    check = stood.service.checks["enforcement"]
+    await stood.leave("team", "bob")
+    assert await check() is None
+    stood.clock.ahead_ms = 6_000
+    overdue = await check()
+    assert overdue is not None and overdue.endswith("no worker came to it yet")

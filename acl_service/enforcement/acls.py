@@ -20,7 +20,7 @@ from acl_service.memory import LOOK_UPS, Memory
 from acl_service.policy.pushed import MAX_RULES, Pushed, pushed
 from acl_service.principals import Client
 from directory import client_acls
-from directory.client_acls import Claim, Written
+from directory.client_acls import Claim, ClientAcl, Written
 from directory.database import Database
 from directory.errors import DirectoryError
 from emqx.api.broker import BrokerApi
@@ -140,7 +140,9 @@ class DynamicAcls:
         actual = await self._actual(wanted) if look else {}
         return await self._write(
             {one: each for one, each in wanted.items() if self.push or one in rows or actual.get(one)},
-            lambda one: wanted[one].differs(rows.get(one), actual.get(one)),
+            lambda one, now: (
+                wanted[one].differs(rows.get(one), actual.get(one)) or _told_since(rows.get(one), now)
+            ),
         )
 
     async def _rows(self, pairs: Sequence[tuple[Session, Client]]) -> dict[str, Wanted]:
@@ -181,10 +183,14 @@ class DynamicAcls:
         """
         version = self._memory.version
         nothing = {one: Wanted(Written(one, "", version, "[]", "[]"), ()) for one in client_ids}
-        return await self._write(nothing, lambda _: True, forget=True)
+        return await self._write(nothing, lambda *_: True, forget=True)
 
     async def _write(
-        self, wanted: Mapping[str, Wanted], changed: Callable[[str], bool], *, forget: bool = False
+        self,
+        wanted: Mapping[str, Wanted],
+        changed: Callable[[str, ClientAcl | None], bool],
+        *,
+        forget: bool = False,
     ) -> Given:
         if not wanted:
             return Given()
@@ -194,6 +200,8 @@ class DynamicAcls:
             claimed = await client_acls.claim(
                 connection, claims, holder=holder, now_ms=self._now_ms(), hold_ms=HOLD_MS
             )
+            # As nobody changes them any more.
+            held = await client_acls.of_clients(connection, claimed)
         given = Given(held=wanted.keys() - claimed)
         failures: dict[str, ApiError] = {}
         enough = asyncio.Semaphore(_AT_ONCE)
@@ -205,7 +213,7 @@ class DynamicAcls:
                 except ApiError as error:
                     failures[client_id] = error
 
-        telling = [one for one in sorted(claimed) if changed(one)]
+        telling = [one for one in sorted(claimed) if changed(one, held.get(one))]
         try:
             await asyncio.gather(*map(tell, telling))
         except asyncio.CancelledError:
@@ -282,3 +290,11 @@ class DynamicAcls:
             return await self._api.client_rules.get(client_id)
         except (NotFound, Unaddressable):
             return ()
+
+
+def _told_since(row: ClientAcl | None, now: ClientAcl | None) -> bool:
+    """Whether another worker told the broker something after a row was read, and before it was claimed."""
+    before, after = (
+        (0, 0, False) if one is None else (one.written_at, one.version, one.stale) for one in (row, now)
+    )
+    return before != after

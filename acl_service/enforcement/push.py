@@ -72,8 +72,7 @@ class Pusher:
         while True:
             try:
                 await self.read()
-                while self._waiting:
-                    await self.push()
+                while self._waiting and await self.push():
                     await self.read()
             except (AccessError, DirectoryError, EmqxError) as error:
                 log.warning("dynamic ACLs wait", count=len(self._waiting), error=str(error))
@@ -99,8 +98,10 @@ class Pusher:
         """Look at these client ids too."""
         self._waiting.update(dict.fromkeys(client_ids))
 
-    async def push(self) -> None:
-        """Give those who wait longest their rules, or take them from those who are gone.
+    async def push(self) -> int:
+        """Give those who wait longest their rules, or take them from those who are gone; returns how many had them.
+
+        Those whose rules another worker is writing wait on.
 
         Raises:
             emqx.api.errors.ApiError, acl_service.errors.AccessError, directory.errors.DirectoryError: some of them
@@ -108,7 +109,7 @@ class Pusher:
         """
         some = list(islice(self._waiting, NAMED))
         if not some:
-            return
+            return 0
         await self._pace.take(len(some))
         await self._catch_up()
         sessions = await self._roster.of_clients(some)
@@ -117,9 +118,10 @@ class Pusher:
         done = await self._settler.settle(known, rules_only=True)
         await self.ended(set(some) - {session.client_id for session in sessions})
         self._ledger.settled(done)
-        for client_id in some:
-            if client_id not in done.held:
-                self._waiting.pop(client_id, None)
+        over = [client_id for client_id in some if client_id not in done.held]
+        for client_id in over:
+            self._waiting.pop(client_id, None)
+        return len(over)
 
     async def ended(self, client_ids: Collection[str]) -> int:
         """Take the rules of client ids without a session; returns how many had some.

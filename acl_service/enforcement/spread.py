@@ -9,6 +9,7 @@ from typing import Final
 
 import structlog
 
+from acl_service.enforcement.effects import Contended
 from acl_service.enforcement.pace import Pace
 from acl_service.enforcement.roster import NAMED, Roster
 from acl_service.enforcement.settling import Settler
@@ -19,6 +20,8 @@ from emqx.errors import EmqxError
 log = structlog.get_logger(__name__)
 
 _AGAIN_S: Final = 1.0
+_TRIES: Final = 5
+_TRY_AGAIN_S: Final = 0.1
 
 _KEPT: Final = 10_000
 """Pieces of work that are remembered as done here: another worker may be the one to confirm them."""
@@ -120,5 +123,12 @@ class Spread:
         await self._pace.take(len(sessions))
         # Their subscriptions to the person of the change were looked at with him, by topic.
         done = await self._settler.settle(sessions, rules_only=True)
+        for _ in range(_TRIES):
+            if not done.held:
+                return
+            # Whoever writes them may do so by older rights.
+            await self._sleep(_TRY_AGAIN_S)
+            held = await self._roster.of_clients(done.held)
+            done = await self._settler.settle(held, look=True, rules_only=True)
         if done.held:
-            await self._settler.settle(await self._roster.of_clients(done.held), rules_only=True)
+            raise Contended(f"another worker writes the rules of {', '.join(sorted(done.held)[:5])}")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from acl_service.enforcement.scope import Scope
 from acl_service.enforcement.sessions import Session
 from acl_service.principals import Client
 from directory import client_acls, groups, leases
-from directory.client_acls import Claim
+from directory.client_acls import Claim, Written
 from directory.database import Database
 from emqx.api.built_in_rules import BuiltInRule
 from emqx.api.wire import Answer, Request
@@ -277,3 +278,42 @@ async def test_a_worker_that_stops_leaves_the_sessions_to_another_at_once(stood:
         await stood.pushed(BOB)
         assert not await leads("another")
     assert await leads("another")
+
+
+async def test_rules_that_were_written_between_the_look_and_the_claim_are_not_taken_for_ones_own(
+    stood: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """bob left and came back; who has heard of both finds the row as it should be, and then the first is written."""
+    await stood.come("bob")
+    await give(stood)
+    version = await stood.leave("team", "bob")
+    await stood.join("team", "bob")
+    pairs = await pair(stood)
+    acls, between = stood.enforcement.acls, [version or 0]
+    write = acls._write
+
+    async def late(*values: Any, **named: Any) -> Given:
+        own = BuiltInRule(topic="mchat/status/bob", permission="allow", action="subscribe")
+        async with stood.database.write() as connection:
+            claim = Claim(BOB, "bob", between[0])
+            assert await client_acls.claim(connection, [claim], holder="other", now_ms=1, hold_ms=1)
+            row = Written(BOB, "bob", between[0], "[]", "[]")
+            await client_acls.written(connection, [row], holder="other", now_ms=2)
+        await stood.api.client_rules.put(BOB, [own])
+        return await write(*values, **named)
+
+    monkeypatch.setattr(acls, "_write", late)
+    assert await acls.give(pairs) == Given(written={BOB})
+    assert stood.rules(BOB) == EVERYTHING
+
+
+async def test_nobody_is_asked_without_rest_while_another_worker_writes(stood: Stage) -> None:
+    await stood.come("bob")
+    async with stood.database.write() as connection:
+        claim = Claim(BOB, "bob", 0)
+        await client_acls.claim(connection, [claim], holder="other", now_ms=stood.clock(), hold_ms=60_000)
+    stood.enforcement._pusher.expect([BOB])
+    assert await stood.enforcement._pusher.push() == 0
+    stood.clock.ahead_ms = 60_001
+    assert await stood.enforcement._pusher.push() == 1
+    assert stood.rules(BOB) == EVERYTHING

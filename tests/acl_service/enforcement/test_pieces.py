@@ -75,6 +75,7 @@ class Doing:
         self.had: list[list[str]] = []
         self.fault: Exception | None = None
         self.held: set[str] = set()
+        self.always: set[str] = set()
 
     async def of_people(self, people: Collection[str]) -> list[str]:
         return list(people)
@@ -86,7 +87,7 @@ class Doing:
         if self.fault is not None:
             raise self.fault
         self.had.append(sorted(sessions))
-        held, self.held = self.held, set()
+        held, self.held = self.held | self.always, set()
         return Settled(len(sessions), held=held)
 
 
@@ -158,6 +159,18 @@ async def test_those_whom_another_worker_writes_are_looked_at_again() -> None:
         spread.add(1, {"a"})
         await until(lambda: spread.done(1))
     assert doing.had == [["a"], ["a_pc"]]
+
+
+async def test_people_whose_rules_stay_in_another_workers_hands_have_not_had_their_turn() -> None:
+    """It may write them by the rights of before the change."""
+    doing = Doing()
+    doing.always = {"a_pc"}
+    async with spreading(doing) as spread:
+        spread.add(1, {"a"})
+        await until(lambda: len(doing.had) > 7)
+        assert spread.done(1) is False
+        doing.always = set()
+        await until(lambda: spread.done(1))
 
 
 async def test_what_another_worker_confirms_is_not_remembered_for_good(

@@ -1,0 +1,231 @@
+"""Presence put together: what the worker runs, one worker of all at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from acl_service.presence.counters import Counters
+from acl_service.presence.following import Following
+from acl_service.presence.gaps import Gaps
+from acl_service.presence.hearing import Hearing
+from acl_service.presence.intruders import Intruders
+from acl_service.presence.projection import Projector
+from acl_service.presence.reconcile import Findings, Reconciler
+from acl_service.service import AccessService
+from directory import leases, presence, subscriptions
+from directory.errors import DirectoryError
+from emqx.api.broker import BrokerApi
+from emqx.errors import EmqxError
+
+log = structlog.get_logger(__name__)
+
+_LEASE: Final = "presence"
+_LEASE_MS: Final = 10_000
+_LEASE_EVERY_S: Final = 3.0
+_ANEW_S: Final = 1.0
+_PRUNED: Final = 5_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """How often and how long, in seconds.
+
+    Attributes:
+        grace: an end that nobody meant waits to be announced (rule 8).
+        reconcile: between two reconciliations with nothing amiss.
+        again: before one that failed is tried again.
+        look: between two looks for gaps and dead nodes.
+        silence: without an event, until numbers of clients are compared.
+        history: for how long history is kept, and devices that do not come back.
+        prune: between two rounds of deleting what is older.
+    """
+
+    grace: float = 5.0
+    reconcile: float = 300.0
+    again: float = 5.0
+    look: float = 10.0
+    silence: float = 60.0
+    history: float = 30 * 86_400.0
+    prune: float = 600.0
+
+
+class Presence:
+    """One worker's presence, to be run; the others wait for its lease.
+
+    Args:
+        service: the access service of this process.
+        api: of the broker.
+        times: how often and how long.
+        action: of the broker, `type:name`, that sends the events.
+    """
+
+    def __init__(
+        self,
+        service: AccessService,
+        api: BrokerApi,
+        times: Times | None = None,
+        *,
+        action: str = "http:mchat_events",
+    ) -> None:
+        times = times or Times()
+        database, now_ms, sleep = service.database, service.now_ms, asyncio.sleep
+        self._database = database
+        self._now_ms = now_ms
+        self._times = times
+        self._holder = f"{socket.gethostname()[:24]}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._counters = counters = Counters(service.registry)
+        self._projector = Projector(
+            database,
+            api,
+            service.settings.service,
+            counters,
+            grace_ms=int(times.grace * 1000),
+            now_ms=now_ms,
+            sleep=sleep,
+        )
+        self._following = Following(
+            database,
+            Hearing(service.settings.service),
+            self._projector.contradicts,
+            counters,
+            now_ms=now_ms,
+            sleep=sleep,
+        )
+        self._reconciler = Reconciler(database, api, Intruders(database, api, counters), counters, now_ms)
+        self._gaps = Gaps(database, api, action, silence_ms=int(times.silence * 1000), now_ms=now_ms)
+        self._wanted = asyncio.Event()
+        self._why = "start"
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Work until the block ends."""
+        task = asyncio.create_task(self._lead(), name="presence")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _lead(self) -> None:
+        """Do all of it while this worker has the lease."""
+        while True:
+            if await self._leads():
+                self._why = "start"
+                parts = (
+                    ("following", self._following.run),
+                    ("projection", self._projector.run),
+                    ("reconciling", self._reconcile),
+                    ("looking", self._look),
+                    ("pruning", self._prune),
+                )
+                tasks = [asyncio.create_task(_forever(name, part), name=name) for name, part in parts]
+                try:
+                    leads = True
+                    while leads:
+                        await asyncio.sleep(_LEASE_EVERY_S)
+                        leads = await self._leads()
+                finally:
+                    for task in tasks:
+                        task.cancel()
+                    await asyncio.gather(*tasks, return_exceptions=True)
+                    await self._release()
+            await asyncio.sleep(_LEASE_EVERY_S)
+
+    async def _leads(self) -> bool:
+        try:
+            async with self._database.write() as connection:
+                return await leases.acquire(
+                    connection, _LEASE, holder=self._holder, now_ms=self._now_ms(), hold_ms=_LEASE_MS
+                )
+        except DirectoryError as error:
+            log.warning("the lease of presence waits for the database", error=str(error))
+            return False
+
+    async def _release(self) -> None:
+        try:
+            async with self._database.write() as connection:
+                await leases.release(connection, _LEASE, holder=self._holder)
+        except DirectoryError as error:
+            log.warning("the lease of presence is left to end by itself", error=str(error))
+
+    async def _reconcile(self) -> None:
+        while True:
+            why = self._why
+            self._wanted.clear()
+            try:
+                # What is lost before the list is read shows in the list; what is lost after this is noticed.
+                await self._gaps.look()
+                found = await self._reconciler.reconcile()
+            except (DirectoryError, EmqxError) as error:
+                self._counters.failed("reconcile")
+                log.warning("reconciliation is left to the next one", error=str(error))
+                await asyncio.sleep(self._times.again)
+                continue
+            self._counters.reconciled(why)
+            _tell(why, found)
+            self._why = "timer"
+            try:
+                async with asyncio.timeout(self._times.reconcile):
+                    await self._wanted.wait()
+            except TimeoutError:
+                continue
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(self._times.look)
+            try:
+                if gap := await self._gaps.look():
+                    log.warning("events are missing: reconciling", gap=gap)
+                    self._why = "gap"
+                    self._wanted.set()
+                await self._reconciler.sweep_nodes()
+            except (DirectoryError, EmqxError) as error:
+                log.warning("the look for gaps is left to the next one", error=str(error))
+
+    async def _prune(self) -> None:
+        while True:
+            pause = self._times.prune
+            before = self._now_ms() - int(self._times.history * 1000)
+            try:
+                async with self._database.write() as connection:
+                    gone = await presence.prune(connection, before, _PRUNED)
+                async with self._database.write() as connection:
+                    gone += await subscriptions.prune(connection, before, _PRUNED)
+                if gone >= _PRUNED:
+                    pause = min(pause, _ANEW_S)
+            except DirectoryError as error:
+                log.warning("old presence waits for the database", error=str(error))
+            await asyncio.sleep(pause)
+
+
+def _tell(why: str, found: Findings) -> None:
+    if found.came or found.went or found.restored or found.intruders:
+        log.info(
+            "presence is reconciled",
+            why=why,
+            listed=found.listed,
+            came=found.came,
+            went=found.went,
+            restored=found.restored,
+            intruders=found.intruders,
+            kicked=found.kicked,
+        )
+
+
+async def _forever(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Do work that never ends by itself; a fault in it is a fault of ours, and no reason to stop the rest."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("a part of presence begins anew", part=name)
+        await asyncio.sleep(_ANEW_S)

@@ -15,14 +15,14 @@ from typing import Any, Final
 import structlog
 
 from acl_service.enforcement.acls import DynamicAcls, Given
-from acl_service.enforcement.judgement import TOO_WIDE, Judge, Judgement
+from acl_service.enforcement.judgement import SERVICE, TOO_WIDE, Judge, Judgement
 from acl_service.enforcement.roster import Roster
 from acl_service.enforcement.sessions import Session
 from acl_service.memory import Memory
 from acl_service.principals import Client
 from directory.ids import MAX_CLIENT_ID_BYTES
 from emqx.api.broker import BrokerApi
-from emqx.api.errors import ApiError, NotFound, Unaddressable
+from emqx.api.errors import ApiError, NotFound, Rejected, Unaddressable
 from emqx.api.paths import unaddressable
 
 log = structlog.get_logger(__name__)
@@ -153,13 +153,12 @@ class Settler:
             else:
                 _note(done, given)
         done.draining += [session for session, _, judged in weighed if judged.outcome == "drain"]
-        older = [
-            session for session, _ in staying if not rules_only or session.version < self._memory.version
-        ]
+        newest = self._memory.version
+        older = [session for session, _ in staying if not rules_only or session.version < newest]
         await _each(
             [
                 *(self._kick(session, done) for session, _, _ in leaving),
-                *(self._open_up(session, done) for session in older),
+                *(self._open_up(session, done, look) for session in older),
             ]
         )
         if fault is not None:
@@ -183,25 +182,52 @@ class Settler:
         if len(unknown) > 1:
             await self._memory.look_up((), unknown)
 
-    async def _open_up(self, session: Session, done: Settled) -> None:
+    async def _open_up(self, session: Session, done: Settled, look: bool) -> None:
         """Let a session's connection forget our answers, and take what it may not keep."""
-        client_id = session.client_id
+        fault: ApiError | None = None
         try:
-            await self._api.caches.clear(client_id)
-            subscriptions = await self._api.subscriptions.of(client_id)
-            topics = await self._judge.uncovered(session, client_id, subscriptions)
-            if not topics:
-                return
-            await self._api.subscriptions.unsubscribe_many(client_id, topics)
+            try:
+                await self._api.caches.clear(session.client_id)
+            except NotFound:
+                raise
+            except ApiError as error:
+                # What cannot be forgotten must not hold up the end of subscriptions either.
+                fault = error
+            topics = await self._uncovered(session)
+            if topics:
+                await self._end_subscriptions(session, topics, done, look)
         except NotFound:
             await self._end_unreachable(session, done)
-            return
         except Unaddressable as error:
-            log.error("a session cannot be named in the broker's API", client_id=client_id, error=str(error))
-            return
-        done.unsubscribed += [(client_id, topic) for topic in topics]
+            log.error("a session cannot be named in a path", client_id=session.client_id, error=str(error))
+        if fault is not None:
+            raise fault
+
+    async def _uncovered(self, session: Session) -> list[str]:
+        subscriptions = await self._api.subscriptions.of(session.client_id)
+        return await self._judge.uncovered(session, session.client_id, subscriptions)
+
+    async def _end_subscriptions(
+        self, session: Session, topics: list[str], done: Settled, look: bool
+    ) -> None:
+        """Take subscriptions; a session of which the broker does not take them ends."""
+        client_id = session.client_id
+        try:
+            await self._api.subscriptions.unsubscribe_many(client_id, topics)
+            # Its answer is the same whether something ended or not (emqx-measured, "REST").
+            left = await self._uncovered(session) if look else []
+        except Rejected as error:
+            log.warning("subscriptions cannot be ended", client_id=client_id, error=str(error))
+            left = topics
         for topic in topics:
-            log.info("subscription ended", client_id=client_id, topic=topic, employee_id=session.employee_id)
+            if topic not in left:
+                done.unsubscribed.append((client_id, topic))
+                log.info("subscription ended", client_id=client_id, topic=topic)
+        if left and session.role == SERVICE:
+            done.held.add(client_id)
+        elif left and await self._api.clients.kick(client_id):
+            done.kicked.append(client_id)
+            log.warning("session ended: the broker leaves it a subscription", client_id=client_id)
 
     async def _end_unreachable(self, session: Session, done: Settled) -> None:
         """End a durable session that is away: its subscriptions cannot be taken one by one (contract 5.4)."""
@@ -216,9 +242,7 @@ class Settler:
                 continue
             if found.version <= session.version and await self._api.clients.kick(found.client_id):
                 done.kicked.append(found.client_id)
-                log.info(
-                    "session ended: the broker lists it, and not its subscriptions", client_id=found.client_id
-                )
+                log.info("session ended: only the list of the broker has it", client_id=found.client_id)
 
     async def _kick(self, session: Session, done: Settled) -> None:
         """End a session; looked at once more, because the client may have come back with newer rights."""

@@ -3,7 +3,8 @@
 import pytest
 
 from acl_service.enforcement import scope
-from tests.acl_service.enforcement.stage import Stage, until
+from emqx.api.wire import JSON, Answer, Request
+from tests.acl_service.enforcement.stage import BROKEN, Stage, until
 from tests.acl_service.serving import add_group, add_person
 
 TEAM = "mchat/group/team"
@@ -54,5 +55,45 @@ async def test_who_is_removed_from_a_huge_group_does_not_wait_for_the_turn_of_ev
         assert await bob.subscribe(TEAM) == [128]
         # It is not called done before all were looked at.
         assert [one.enforced_at for one in await live.work()] == [None]
+    await live.settled()
+    assert (live.topics("alice_pc"), alice.closed, bob.closed) == ({TEAM}, 0, 0)
+
+
+NOTHING_DONE = Answer(204, "", b"")
+NO_TOPIC = Answer(400, JSON, b'{"code":"BAD_REQUEST","message":"invalid topic"}')
+
+
+@pytest.mark.parametrize("answer", [NOTHING_DONE, NO_TOPIC])
+async def test_a_subscription_that_the_broker_does_not_take_ends_with_its_session(
+    live: Stage, answer: Answer
+) -> None:
+    """It is seen to be gone, before anybody calls it so: the broker's yes alone tells nothing."""
+    bob, alice = await live.come("bob", None, TEAM), await live.come("alice", None, TEAM)
+    await live.pushed("alice_pc", "bob_pc")
+
+    async def unwilling(request: Request) -> Answer | None:
+        return answer if "unsubscribe" in request.path else None
+
+    live.wire.fault = unwilling
+    await live.leave("team", "bob")
+    await live.settled()
+    await bob.was_closed()
+    assert live.topics("bob_pc") == set()
+    assert (live.topics("alice_pc"), alice.closed) == ({TEAM}, 0)
+
+
+async def test_a_memory_that_cannot_be_cleared_does_not_keep_a_subscription(live: Stage) -> None:
+    bob, alice = await live.come("bob", None, TEAM), await live.come("alice", None, TEAM)
+    await live.pushed("alice_pc", "bob_pc")
+
+    async def remembering(request: Request) -> Answer | None:
+        return BROKEN if request.path.endswith("/authorization/cache") else None
+
+    live.wire.fault = remembering
+    await live.leave("team", "bob")
+    await until(lambda: not live.topics("bob_pc"))
+    # It is not in force before the broker forgot what we answered.
+    assert [one.enforced_at for one in await live.work()] == [None]
+    live.wire.fault = None
     await live.settled()
     assert (live.topics("alice_pc"), alice.closed, bob.closed) == ({TEAM}, 0, 0)

@@ -26,10 +26,11 @@ SLACK_S = 1.5
 
 
 async def test_with_mchat_stopped_what_was_pushed_goes_on_and_all_else_is_refused(
-    database: Database, database_url: str, tmp_path: Path
+    sqlite_url: str, tmp_path: Path
 ) -> None:
+    database = Database.open(sqlite_url)
     # Three rules fit: the group, one's own status, one colleague; the others are left out and asked.
-    async with stage(tmp_path, database, database_url, people=6, push_rules=3) as running:
+    async with stage(tmp_path, database, sqlite_url, people=6, push_rules=3) as running:
         await running.gather_the_team()
         await pushed(running, 6)
         speaker = await voice(running.mqtt_port)
@@ -61,6 +62,7 @@ async def test_with_mchat_stopped_what_was_pushed_goes_on_and_all_else_is_refuse
         await ear.publish("mchat/msg/req/m0_phone/1", b"x")
         await until(lambda: gate.heard == 2)
         assert not await running.ear("m1", "m1_tablet").connect(running.mqtt_port)
+    await database.close()
 
 
 @asynccontextmanager

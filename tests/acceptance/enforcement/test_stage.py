@@ -14,10 +14,9 @@ from tests.acl_service.serving import join, leave
 from tests.emqx.waiting import until
 
 
-async def test_everybody_hears_the_team_and_either_process_is_asked(
-    database: Database, database_url: str, tmp_path: Path
-) -> None:
-    async with stage(tmp_path, database, database_url, people=20, worker=False) as running:
+async def test_everybody_hears_the_team_and_either_process_is_asked(sqlite_url: str, tmp_path: Path) -> None:
+    database = Database.open(sqlite_url)
+    async with stage(tmp_path, database, sqlite_url, people=20, worker=False) as running:
         await running.gather_the_team()
         speaker = await voice(running.mqtt_port)
         rate = await speaker.fastest(running.ears, 0.3)
@@ -36,6 +35,7 @@ async def test_everybody_hears_the_team_and_either_process_is_asked(
                 stranger.listen_anew()
                 await until(lambda: stranger.heard > 5)
                 await leave(database, TEAM, running.company.other(0))
+    await database.close()
 
 
 async def test_the_exchange_answers_in_the_brokers_place(sqlite_url: str, tmp_path: Path) -> None:

@@ -1,5 +1,9 @@
 """Members come and go: what their live sessions may do follows, and nobody else's is touched."""
 
+import asyncio
+
+import pytest
+
 from directory import departments, groups, people
 from emqx.api.publishing import Message
 from tests.acl_service.enforcement.stage import ON_SQLITE, Stage, until
@@ -67,6 +71,30 @@ async def test_peers_lose_the_status_of_who_leaves_unless_they_share_another_gro
     assert status in live.rules("alice_pc")
     assert live.topics("root_pc") == {"mchat/status/+"}
     assert live.metric("mchat_sessions_kicked_total") == 0
+
+
+@ON_SQLITE
+async def test_a_change_is_in_force_when_nobody_hears_who_left_and_done_when_no_rule_speaks_of_him(
+    live: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those beside a change have their turn later: their subscriptions to him do not wait for it."""
+    await add_group(live.database, "third", "carol", ["bob"])
+    await live.settled()
+    await live.come("carol", None, "mchat/status/bob", "mchat/group/third")
+    await live.pushed("carol_pc")
+    turn, settle = asyncio.Event(), live.enforcement._spread._settle
+
+    async def later(people: list[str]) -> None:
+        await turn.wait()
+        await settle(people)
+
+    monkeypatch.setattr(live.enforcement._spread, "_settle", later)
+    await live.leave("third", "bob")
+    await live.enforced()
+    assert live.topics("carol_pc") == {"mchat/group/third"}
+    turn.set()
+    await live.settled()
+    assert live.rules("carol_pc") == {"mchat/group/third", "mchat/status/carol"}
 
 
 @ON_SQLITE

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, func, select, update
+from sqlalchemy import Row, and_, bindparam, case, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -28,7 +28,8 @@ class ClientAcl:
         rules: The rules as JSON text, as they were written.
         left_out: What was left out and why, as JSON text.
         version: The feed version of the grants that they were made of; 0 = none yet.
-        written_at: When the broker took them, milliseconds since the epoch; 0 = never.
+        written_at: When the broker took these rules, milliseconds since the epoch, however often they were found
+            to be right since; 0 = never.
         stale: Whether the broker may have something else.
         claimed_by: Who writes at present; None = nobody.
         claimed_until: Until when, milliseconds since the epoch.
@@ -132,6 +133,9 @@ async def written(
         for row in await _locked(connection, taken)
         if row.claimed_by == holder and row.version <= taken[row.client_id].version
     ]
+    unchanged = and_(
+        client_acl.c.rules == bindparam("given"), client_acl.c.stale.is_(False), client_acl.c.written_at > 0
+    )
     if kept:
         await connection.execute(
             update(client_acl)
@@ -141,7 +145,7 @@ async def written(
                 version=bindparam("at"),
                 rules=bindparam("given"),
                 left_out=bindparam("without"),
-                written_at=now_ms,
+                written_at=case((unchanged, client_acl.c.written_at), else_=now_ms),
                 stale=False,
                 claimed_by=None,
                 claimed_until=None,

@@ -217,3 +217,27 @@ async def test_any_client_id_is_a_value(database: Database, client_id: str) -> N
     assert await claim(database, client_id) == {client_id}
     assert await write(database, client_id) == {client_id}
     assert (await row_of(database, client_id)).client_id == client_id
+
+
+async def test_rules_are_as_old_as_the_last_change_of_them(database: Database) -> None:
+    """Each look at a session says again what was written; `mchat acl show` tells since when it stands."""
+    await claim(database, "a_1")
+    await write(database, "a_1", now_ms=11)
+    await claim(database, "a_1")
+    await write(database, "a_1", now_ms=12)
+    assert (await row_of(database, "a_1")).written_at == 11
+    await claim(database, "a_1", version=6)
+    await write(database, "a_1", version=6, now_ms=13)
+    assert (await row_of(database, "a_1")).written_at == 13
+    # The broker may have had something else in between.
+    await mark_stale(database, "a_1")
+    await claim(database, "a_1", version=6)
+    await write(database, "a_1", version=6, now_ms=14)
+    assert (await row_of(database, "a_1")).written_at == 14
+
+
+async def test_having_no_rules_is_written_too(database: Database) -> None:
+    await claim(database, "a_1")
+    async with database.write() as connection:
+        await client_acls.written(connection, [Written("a_1", "alice", 5, "[]", "[]")], holder="p", now_ms=11)
+    assert (await row_of(database, "a_1")).written_at == 11

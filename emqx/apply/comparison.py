@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from emqx.api.secrecy import MASK
+from emqx.check.dangers import sources
 from emqx.check.state import Actual
 from emqx.desired.broker import Desired
 from emqx.desired.likeness import authorization_of, differences
 
 Json = dict[str, Any]
-
-_COMMENT = re.compile(r"%[^\n]*")
-# Through 6.2.0, and later (contract, section 0, fact 2).
-_ALLOW_ALL = re.compile(r"\{\s*allow\s*,\s*(all|\{\s*security_profile\s*,\s*legacy\s*\})\s*\}\s*\.")
 
 
 def changed_fields(there: Json, body: Mapping[str, Any], clear: object, wanted: Desired) -> tuple[str, ...]:
@@ -55,6 +51,4 @@ def inner(value: object, name: str) -> Json:
 
 def allows_everybody(source: Json) -> bool:
     """Whether an authorization source is a file with allow-all in it."""
-    return source.get("type") == "file" and bool(
-        _ALLOW_ALL.search(_COMMENT.sub("", str(source.get("rules", ""))))
-    )
+    return source.get("type") == "file" and sources.allows_everybody(str(source.get("rules", "")))

@@ -13,6 +13,13 @@ NO_AUTHN = danger(
     "contract 1.1, `enable_authn`",
     "set `enable_authn = true` on the listener, then kick who came in through it",
 )
+OWN_AUTHN = danger(
+    "listener.own_authn",
+    "A listener with authenticators of its own asks them instead of the chain of all: who comes in there never was "
+    "MChat's to say.",
+    "EMQX's listener option `authentication`",
+    "take `authentication` out of the listener, then kick who came in through it",
+)
 QUICK_DENY = difference(
     "listener.quick_deny",
     "Clients that send neither user name nor password are refused without being asked about: those with a "
@@ -47,7 +54,7 @@ ZONE_UNREAD = note(
     "see `zones` in the broker's own files; `mchat emqx check --probe` tries what can be tried from outside",
 )
 
-KINDS = (NO_AUTHN, QUICK_DENY, MOUNTPOINT, ZONE_WITHOUT_LISTENER, PROXY_PROTOCOL, ZONE_UNREAD)
+KINDS = (NO_AUTHN, OWN_AUTHN, QUICK_DENY, MOUNTPOINT, ZONE_WITHOUT_LISTENER, PROXY_PROTOCOL, ZONE_UNREAD)
 
 
 def listeners(case: Case) -> Iterator[Finding]:
@@ -58,6 +65,8 @@ def listeners(case: Case) -> Iterator[Finding]:
             yield NO_AUTHN.found(f"{listener.id} ({listener.bind}) has enable_authn = false")
         elif listener.asks is not True:
             yield QUICK_DENY.found(f"{listener.id} ({listener.bind}) has enable_authn = {listener.asks}")
+        if listener.asks is not False and listener.get("authentication"):
+            yield OWN_AUTHN.found(f"{listener.id} ({listener.bind}) has authenticators of its own")
         stated = case.zones.get(listener.zone, "")
         if listener.mountpoint != stated:
             yield MOUNTPOINT.found(

@@ -83,9 +83,18 @@ KINDS = (
     *(NO_MATCH, DENY_ACTION, INCLUDE_MOUNTPOINT, COMMON_RULES, COMMON_DENIES),
 )
 
-_COMMENT = re.compile(r"%[^\n]*")
-# 6.2.1 and later end with the second form, which is allow-all while the profile is legacy.
-_ALLOW_ALL = re.compile(r"\{\s*allow\s*,\s*(all|\{\s*security_profile\s*,\s*legacy\s*\})\s*\}\s*\.")
+# A `%` in a string, such as that of the placeholder `%c`, begins no comment.
+_COMMENT = re.compile(r'("(?:[^"\\]|\\.)*")|%[^\n]*')
+# 6.2.1 and later end with the second form, which is allow-all while the profile is legacy; the last says the same.
+_ALLOW_ALL = re.compile(
+    r"\{\s*allow\s*,\s*(all|\{\s*security_profile\s*,\s*legacy\s*\})\s*\}\s*\."
+    r'|\{\s*allow\s*,\s*all\s*,\s*(all|pubsub|publish|subscribe)\s*,\s*\[[^\]]*"#"'
+)
+
+
+def allows_everybody(rules: str) -> bool:
+    """Whether rules of a file source allow everybody every topic."""
+    return bool(_ALLOW_ALL.search(_COMMENT.sub(r"\1", rules)))
 
 
 def sources(case: Case) -> Iterator[Finding]:
@@ -142,4 +151,4 @@ def common_rules(case: Case) -> Iterator[Finding]:
 
 
 def _allows_all(source: AuthorizationSource) -> bool:
-    return source.type == "file" and bool(_ALLOW_ALL.search(_COMMENT.sub("", str(source.get("rules", "")))))
+    return source.type == "file" and allows_everybody(str(source.get("rules", "")))

@@ -155,7 +155,12 @@ async def test_a_file_that_allows_all_would_decide_then_so_it_refuses(stage: Sta
         ("{allow, all}.", True),
         ('{deny, all, all, ["x"]}.\n{allow,all} .', True),
         ("{allow, {security_profile, legacy}}.", True),
+        ('{allow, all, subscribe, ["c/%c"]}. {allow, all}.', True),
+        ('{allow, all, all, ["a", "#"]}.', True),
+        ('{allow, all, publish, ["#"]}.', True),
         ("% {allow, all}.\n{deny, all}.", False),
+        ('{deny, all, all, ["a\\"%"]}. % {allow, all}.', False),
+        ('{allow, all, all, [{eq, "a"}, "b/#"]}.', False),
         ('{allow, all, subscribe, ["a"]}.', False),
     ],
 )

@@ -239,6 +239,11 @@ DANGERS = [
     ),
     Planted("a listener that does not ask", listener(enable_authn=False), ("listener.no_authn",)),
     Planted(
+        "a listener that asks others",
+        listener(authentication=[{"mechanism": "jwt", "enable": True}]),
+        ("listener.own_authn",),
+    ),
+    Planted(
         "a session that nobody let in",
         authn("enable", to=True),
         ("session.stranger",),

@@ -110,6 +110,10 @@ class Pusher:
         some = list(islice(self._waiting, NAMED))
         if not some:
             return 0
+        # Those behind them come before these come again: one whose rules cannot be written holds up nobody.
+        for client_id in some:
+            del self._waiting[client_id]
+            self._waiting[client_id] = None
         await self._pace.take(len(some))
         await self._catch_up()
         sessions = await self._roster.of_clients(some)

@@ -3,6 +3,7 @@
 import pytest
 
 from acl_service.enforcement import scope
+from acl_service.enforcement.roster import NAMED
 from emqx.api.wire import JSON, Answer, Request
 from tests.acl_service.enforcement.stage import BROKEN, Stage, until
 from tests.acl_service.serving import add_group, add_person
@@ -97,3 +98,20 @@ async def test_a_memory_that_cannot_be_cleared_does_not_keep_a_subscription(live
     live.wire.fault = None
     await live.settled()
     assert (live.topics("alice_pc"), alice.closed, bob.closed) == ({TEAM}, 0, 0)
+
+
+async def test_one_whose_rules_cannot_be_written_does_not_hold_up_those_who_come_after(live: Stage) -> None:
+    """More come than are given their rules together, so that all of them would wait behind him."""
+
+    async def failing(request: Request) -> Answer | None:
+        return BROKEN if request.path.endswith("/bob_odd") and request.method == "PUT" else None
+
+    live.wire.fault = failing
+    await live.come("bob", "bob_odd", TEAM)
+    ids = [f"alice_{number}" for number in range(NAMED + 5)]
+    for one in ids:
+        await live.come("alice", one)
+    await live.pushed(*ids)
+    live.wire.fault = None
+    # Nor is he forgotten.
+    await live.pushed("bob_odd")

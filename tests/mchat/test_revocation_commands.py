@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import pty
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -113,14 +114,17 @@ async def test_open_work_says_what_it_waits_for(run: Revocations, directory: Dat
     await leave(directory, "member_added", "dave", group_id="team", employee_id="dave")
     said = told(await run())
     assert "3 not in force yet, 1 in force and not confirmed yet" in said
-    assert "│ member_removed │ bob (group_id team) │ 60 s │ after 150 ms │ 1 │ waits for hooks_slow │" in said
+    # Ages are those of the moment in which the command comes to look.
+    age = r"\d+(\.\d+)? (s|min)"
+    removed = rf"│ member_removed │ bob \(group_id team\) │ {age} │ after 150 ms │ 1 │ waits for hooks_slow │"
+    assert re.search(removed, said)
     assert "carol (before active, after disabled)" in said
     assert "tried again after: EMQX hangs" in said
     assert "│ policy_activated │ policy (policy_version 3) │" in said
     assert "1 sessions in line, of about 2; being carried out" in said
     assert "│ 0 │ waits for a worker │" in said
     assert "replica hooks_slow is behind since" in said
-    assert "(60 s ago): it answers by version 0; silent for 5" in said
+    assert re.search(rf"\({age} ago\): it answers by version 0; silent for {age}, counts", said)
     assert "counts as having applied everything in 5 min" in said
     assert "hooks_good" not in said
     data = json.loads((await run("--json")).output)

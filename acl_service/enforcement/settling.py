@@ -6,11 +6,10 @@ who may not stay at all loses the rules and goes. Each step is repeatable and hu
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
@@ -18,6 +17,7 @@ from acl_service.enforcement.acls import DynamicAcls, Given
 from acl_service.enforcement.judgement import SERVICE, TOO_WIDE, Judge, Judgement
 from acl_service.enforcement.roster import Roster
 from acl_service.enforcement.sessions import Session
+from acl_service.enforcement.turns import in_turns
 from acl_service.memory import Memory
 from acl_service.principals import Client
 from directory.ids import MAX_CLIENT_ID_BYTES
@@ -29,8 +29,6 @@ log = structlog.get_logger(__name__)
 
 TOGETHER: Final = 50
 """Sessions that are brought in line together: their rows share transactions."""
-
-_AT_ONCE: Final = 8
 
 
 @dataclass(slots=True)
@@ -155,7 +153,7 @@ class Settler:
         done.draining += [session for session, _, judged in weighed if judged.outcome == "drain"]
         newest = self._memory.version
         older = [session for session, _ in staying if not rules_only or session.version < newest]
-        await _each(
+        await in_turns(
             [
                 *(self._kick(session, done) for session, _, _ in leaving),
                 *(self._open_up(session, done, look) for session in older),
@@ -283,17 +281,3 @@ def _named(session: Session) -> bool:
 def _note(done: Settled, given: Given) -> None:
     done.written |= given.written
     done.held |= given.held | given.lost
-
-
-async def _each(work: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Do all of it, a few at a time; the first error is raised when all have had their turn."""
-    enough = asyncio.Semaphore(_AT_ONCE)
-
-    async def one(piece: Coroutine[Any, Any, None]) -> None:
-        async with enough:
-            await piece
-
-    results = await asyncio.gather(*map(one, work), return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result

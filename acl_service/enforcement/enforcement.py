@@ -41,6 +41,9 @@ log = structlog.get_logger(__name__)
 OVERDUE_MS: Final = 5_000
 """A change that is not in force after so long makes health red."""
 
+LATEST_ANSWER_S: Final = 3.2
+"""A little more than the authorizer's `request_timeout`, as `mchat emqx apply` sets it (emqx.desired)."""
+
 _LEASE: Final = "enforcement.sessions"
 _LEASE_MS: Final = 10_000
 _LEASE_EVERY_S: Final = 3.0
@@ -55,9 +58,17 @@ class Enforcement:
         service: the access service of this process.
         api: of the broker.
         feed_stale_s: MCHAT_FEED_STALE.
+        latest_answer_s: how late the broker takes an answer of a hook.
     """
 
-    def __init__(self, service: AccessService, api: BrokerApi, *, feed_stale_s: float) -> None:
+    def __init__(
+        self,
+        service: AccessService,
+        api: BrokerApi,
+        *,
+        feed_stale_s: float,
+        latest_answer_s: float = LATEST_ANSWER_S,
+    ) -> None:
         settings, database, memory = service.settings, service.database, service.memory
         self._database = database
         self._api = api
@@ -97,7 +108,8 @@ class Enforcement:
             catch_up=catch_up,
             now_ms=service.now_ms,
             holder=self._holder,
-            confirm_ms=stale_ms,
+            # An allow given before the change may be on its way for as long as the broker waits for it.
+            confirm_ms=max(stale_ms, int(latest_answer_s * 1000)),
             drains=drains,
         )
         self._confirmer = Confirmer(

@@ -362,4 +362,4 @@ async def enforcer(
     values = {"circuit_failures": 1_000, **api}
     async with BrokerApi(api_settings(f"http://127.0.0.1:{broker.api_port}", **values)) as client:
         wire = recorded(client)
-        yield Enforcement(service, client, feed_stale_s=feed_stale_s), wire
+        yield Enforcement(service, client, feed_stale_s=feed_stale_s, latest_answer_s=0), wire

@@ -24,6 +24,7 @@ from directory.owners import owners
 from directory.presence import DeviceRow
 from emqx.api.broker import BrokerApi
 from emqx.api.clients import Client
+from emqx.api.errors import Broken
 from emqx.api.paths import unaddressable
 
 log = structlog.get_logger(__name__)
@@ -129,8 +130,15 @@ class Reconciler:
         return found.went
 
     async def _running(self) -> set[str]:
-        """The names of the nodes that run; a broker that answers has one."""
-        return {node.node for node in await self._api.nodes.all() if node.node_status == "running"}
+        """The names of the nodes that run.
+
+        Raises:
+            emqx.api.errors.Broken: none does, says one that answers: everybody would be taken off.
+        """
+        running = {node.node for node in await self._api.nodes.all() if node.node_status == "running"}
+        if not running:
+            raise Broken("GET /nodes", "no node runs", "see `emqx ctl cluster status`")
+        return running
 
     async def _page(self, live: Sequence[Client], begun_at: int, found: Findings) -> None:
         # While pages move, a client may be in one twice.

@@ -251,6 +251,21 @@ async def test_a_broker_that_is_away_gets_the_newest_when_it_is_back(projected: 
     assert len(projected.broker.taken) == 2
 
 
+async def test_a_projection_that_failed_and_arrives_late_is_put_right(projected: Projected) -> None:
+    broker = projected.broker
+    broker.fault = Unreachable("POST /publish/bulk", "no answer in time", "see that it runs")
+    await projected.hear(connected("ann_pc", 10))
+    late = (await projected.person()).payload
+    broker.fault = None
+    await projected.hear(disconnected("ann_pc", 10, 20, "normal"))
+    await projected.later(APART_MS)
+    assert projected.statuses == ["offline"]
+    # It had reached the broker after all, behind the one that came after it.
+    await projected.hear(published("http_api", STATUS + "ann", late))
+    await projected.later(APART_MS)
+    assert projected.statuses == ["offline", "offline"]
+
+
 async def test_another_worker_goes_on_with_what_was_not_published(projected: Projected) -> None:
     broker = projected.broker
     broker.held = asyncio.Event()

@@ -13,7 +13,7 @@ from acl_service.presence.reconcile import Findings, Reconciler
 from directory import presence, sessions, standing, subscriptions
 from directory.database import Database
 from emqx.api.broker import BrokerApi
-from emqx.api.errors import Unreachable
+from emqx.api.errors import Broken, Unreachable
 from tests.acl_service.presence.listed import NODE_TWO, OURS, ListedBroker, client
 from tests.acl_service.presence.telling import (
     connected,
@@ -165,6 +165,15 @@ async def test_a_client_that_the_list_still_shows_on_a_dead_node_is_away(reconci
     assert await reconciled.online() == ["ann_pc"]
 
 
+async def test_a_broker_that_says_that_no_node_runs_loses_nobody(reconciled: Reconciled) -> None:
+    await reconciled.take(connected("ann_pc", LONG_AGO))
+    reconciled.broker.running.clear()
+    for work in (reconciled.reconciler.reconcile, reconciled.reconciler.sweep_nodes):
+        with pytest.raises(Broken, match="no node runs"):
+            await work()
+    assert await reconciled.online() == ["ann_pc"]
+
+
 # -- rows that were lost ------------------------------------------------------------------------------
 
 
@@ -244,6 +253,24 @@ async def test_whoever_was_let_in_between_the_list_and_the_kick_is_not_kicked(re
     broker.every = every  # type: ignore[method-assign]
     found = await reconciled.reconcile()
     assert (found.intruders, found.kicked, broker.kicked) == (1, 0, [])
+
+
+async def test_whose_row_is_written_between_the_list_and_the_kick_is_not_kicked(
+    reconciled: Reconciled,
+) -> None:
+    broker = reconciled.broker
+    broker.there = [intruder("ann_pc")]
+    await reconciled.reconcile()
+    looked_up = broker.every
+
+    async def every(*args: Any, **values: Any) -> Any:
+        await know(reconciled.database, "ann_pc", employee_id="ann")
+        async for one in looked_up(*args, **values):
+            yield one
+
+    broker.every = every  # type: ignore[method-assign]
+    found = await reconciled.reconcile()
+    assert (found.intruders, found.kicked) == (1, 0)
 
 
 async def test_a_look_that_broke_off_is_none(reconciled: Reconciled) -> None:

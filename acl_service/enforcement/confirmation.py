@@ -137,10 +137,9 @@ class Confirmer:
             for row in rows:
                 scopes[row.outbox_id] = await self._scopes.of(row)
             together = united([scope for scope in scopes.values() if not scope.wide])
-            draining = (await self._effects.bring(together, look=True)).draining
-            if draining:
-                # Whose work it is, and since when, only a look for each tells.
-                draining = None
+            if not together.wide:  # Each by itself is not; all together they would be everybody's business.
+                # Whose work a gateway's session is, and since when, only a look for each tells.
+                draining = None if (await self._effects.bring(together, look=True)).draining else []
         except (AccessError, DirectoryError, EmqxError) as error:
             # One of them may stand in the way of all: each by itself, so that only its own work waits.
             log.info("changes are confirmed one by one", count=len(rows), error=str(error))

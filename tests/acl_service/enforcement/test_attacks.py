@@ -4,6 +4,8 @@ import pytest
 
 from acl_service.enforcement import scope
 from acl_service.enforcement.roster import NAMED
+from directory import groups
+from directory.changes import Change
 from emqx.api.wire import JSON, Answer, Request
 from tests.acl_service.enforcement.stage import BROKEN, Stage, until
 from tests.acl_service.serving import add_group, add_person
@@ -115,3 +117,22 @@ async def test_one_whose_rules_cannot_be_written_does_not_hold_up_those_who_come
     live.wire.fault = None
     # Nor is he forgotten.
     await live.pushed("bob_odd")
+
+
+async def test_changes_that_touch_some_people_each_are_not_everybodys_together(
+    live: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two small groups end at once; nobody else's connection forgets what it was answered."""
+    await add_group(live.database, "one", "alice", ["bob"])
+    await add_group(live.database, "two", "carol", ["root"])
+    await live.settled()
+    monkeypatch.setattr(scope, "MOST_NAMED", 3)
+    live.wire.requests.clear()
+
+    async def dismiss(change: Change) -> None:
+        await groups.dismiss(change, "one")
+        await groups.dismiss(change, "two")
+
+    await live.change(dismiss)
+    await live.settled()
+    assert "DELETE /authorization/cache" not in live.wire.writes()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -57,10 +57,10 @@ class Batch:
 
 
 class _Body(msgspec.Struct, frozen=True):
-    """What the columns of an event do not hold (contract 4.2, 4.5)."""
+    """What the columns of an event do not hold (contract 4.2, 4.5), as far as the database holds it."""
 
-    timestamp: int | None = None
-    qos: int = 0
+    timestamp: Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)] | None = None
+    qos: Annotated[int, msgspec.Meta(ge=0, le=2)] = 0
     clean_start: bool = False
     payload: str | None = None
 

@@ -206,6 +206,8 @@ async def test_events_that_say_nothing_are_counted_and_hold_up_nobody(followed: 
         replace(subscribed("ann_pc", "a", 5), body="{"),
         replace(published("ann_pc", STATUS, "x"), body=json.dumps({"payload": 5})),
         replace(connected("ann_pc", 10), kind="client.other"),
+        subscribed("ann_pc", "a", 1 << 62),
+        subscribed("ann_pc", "a", 5, qos=1 << 62),
     ]
     await followed.take(*broken, connected("bob_pc", 10))
     assert await followed.device("bob_pc") is not None

@@ -265,6 +265,28 @@ async def test_what_the_broker_dropped_is_reconciled_at_once(live: Stage) -> Non
     assert live.metric("mchat_presence_reconciled_total", why="gap") >= 1
 
 
+async def test_history_is_kept_for_its_time_and_whoever_is_there_for_ever(stage: Stage) -> None:
+    pc = await stage.come("alice", "alice_pc")
+    await stage.come("alice", "alice_phone")
+
+    async def known() -> tuple[int, set[str]]:
+        async with stage.database.read() as connection:
+            found = await presence.history_of(connection, "alice")
+            return len(found), set(await presence.devices(connection, ["alice_pc", "alice_phone"]))
+
+    async with stage.presence.running():
+        await stage.is_("online", devices=2)
+        await pc.disconnect()
+        await stage.is_("online", devices=1)
+        assert await known() == (3, {"alice_pc", "alice_phone"})
+    async with stage.another(history=0.0, prune=0.05) as (works, _), works.running():
+
+        async def pruned() -> bool:
+            return await known() == (0, {"alice_phone"})
+
+        await until(pruned)
+
+
 async def test_one_worker_at_a_time_does_it(stage: Stage) -> None:
     async with stage.another() as (waiting, other):
         async with stage.presence.running():

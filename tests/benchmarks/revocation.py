@@ -48,7 +48,7 @@ class Size:
     """
 
     people: int = 200
-    every_s: float = 0.1
+    every_s: float = 0.14
     changes: float = 20.0
     company: int = 200
 

@@ -16,7 +16,7 @@ from tests.acl_service.serving import leave, now_ms
 WATCHED_S = 1.5
 """So long after the commit is listened on: longer than the bar, so that a message after it is heard."""
 
-GIVEN_UP_S = 30.0
+GIVEN_UP_S = 10.0
 
 
 @dataclass(slots=True)

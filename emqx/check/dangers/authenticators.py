@@ -29,7 +29,8 @@ OTHER = danger(
     "Another authenticator lets clients in that MChat does not know: it is asked before MChat, or whenever MChat "
     "does not answer.",
     "contract 1.3 (an authenticator that fails is passed over)",
-    "remove it (Dashboard, or `DELETE /authentication/ID`) once nobody needs it: apply leaves what is not ours",
+    "run `mchat emqx apply` first, since an empty chain lets everybody in; then remove it (Dashboard, or "
+    "`DELETE /authentication/ID`) once nobody needs it: apply leaves what is not ours",
 )
 OTHER_DISABLED = difference(
     "authn.other_disabled",

@@ -159,7 +159,8 @@ class Presence:
 
     async def _reconcile(self) -> None:
         while True:
-            why = self._why
+            # Before it begins: a gap that is noticed meanwhile is the next one's.
+            why, self._why = self._why, "timer"
             self._wanted.clear()
             try:
                 # What is lost before the list is read shows in the list; what is lost after this is noticed.
@@ -168,11 +169,11 @@ class Presence:
             except (DirectoryError, EmqxError) as error:
                 self._counters.failed("reconcile")
                 log.warning("reconciliation is left to the next one", error=str(error))
+                self._why = why
                 await asyncio.sleep(self._times.again)
                 continue
             self._counters.reconciled(why)
             _tell(why, found)
-            self._why = "timer"
             try:
                 async with asyncio.timeout(self._times.reconcile):
                     await self._wanted.wait()

@@ -262,7 +262,7 @@ async def test_what_the_broker_dropped_is_reconciled_at_once(live: Stage) -> Non
     await live.come("bob", "bob_pc")
     sending.sink.emit = kept  # type: ignore[method-assign]
     await live.are_online("alice_pc", "bob_pc")
-    assert live.metric("mchat_presence_reconciled_total", why="gap") >= 1
+    await until(lambda: live.metric("mchat_presence_reconciled_total", why="gap") >= 1)
 
 
 async def test_history_is_kept_for_its_time_and_whoever_is_there_for_ever(stage: Stage) -> None:

@@ -17,11 +17,10 @@ from acl_service.bounds import MemoryBounds, evict
 from acl_service.errors import Overloaded
 from acl_service.invalidation import Invalidations
 from acl_service.loading import Loader, Round
-from acl_service.principals import Client, Person
+from acl_service.principals import Client, Person, client_subjects
 from acl_service.standing import refuse
 from directory.changes import Subject
 from directory.database import Database
-from directory.owners import candidates
 from directory.principals import Principals, load, load_policy
 
 LOOK_UPS = 4
@@ -144,6 +143,15 @@ class Memory:
         # Older rows that still hold are true up to the newest change.
         return max(known, self._invalidations.version)
 
+    def unchanged_since(self, client: Client, version: int) -> bool:
+        """Whether a client's rights are known to be those of an earlier version still, the rights of peers apart."""
+        if client.person is None or self._policy_at > version:
+            return False
+        holds = self._invalidations.holds
+        return holds(version, client_subjects(client.client_id)) and holds(
+            version, client.person.subjects(), client.person.groups
+        )
+
     def prove(self, client: Client) -> None:
         """Remember a client id among those that have come in, once the broker or a credential speaks for it."""
         if self._unproven.get(client.client_id) is client and client.owner is not None:
@@ -240,10 +248,7 @@ class Memory:
         return client
 
     def _true(self, client: Client) -> bool:
-        names = candidates(client.client_id)
-        subjects = [("client", client.client_id)]
-        subjects += [("owner", name) for name in (*names.employee_ids, *names.prefixes)]
-        return self._invalidations.holds(client.version, subjects)
+        return self._invalidations.holds(client.version, client_subjects(client.client_id))
 
     async def _fetch(self, wanted: Round) -> None:
         generation = self._generation

@@ -10,7 +10,7 @@ from acl_service.policy.rules import Rule
 from acl_service.verdict import UNKNOWN_CLIENT, Refusal
 from directory.credentials import CredentialRow
 from directory.ids import is_id
-from directory.owners import Owner
+from directory.owners import Owner, candidates
 from directory.principals import ClientRow, PersonRow
 
 
@@ -87,6 +87,13 @@ class Client:
         self.policy: object = None
         self.grants: Grants | None = None
         self.refusal: Refusal | None = UNKNOWN_CLIENT
+
+
+def client_subjects(client_id: str) -> list[tuple[str, str]]:
+    """What a client id's own rights and its owner depend on."""
+    names = candidates(client_id)
+    owners = (*names.employee_ids, *names.prefixes)
+    return [("client", client_id), *(("owner", name) for name in owners)]
 
 
 class Register(Protocol):

@@ -97,7 +97,7 @@ class Enforcement:
         effects = Effects(api, roster, settler, pace, ledger, sleep)
         scopes = Scopes(database, memory, settings.push_rules)
         drains = Drains(api, roster, database, service.now_ms)
-        self._spread = Spread(roster, settler, pace, catch_up, sleep)
+        self._spread = Spread(roster, settler, pace, catch_up, sleep, lambda: self.enforcer.busy)
         stale_ms = int(feed_stale_s * 1000)
         self.enforcer = Enforcer(
             database,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from itertools import count
 from typing import Final
 
 import structlog
@@ -29,9 +29,11 @@ HOLD_MS: Final = 10_000
 
 _RENEW_S: Final = 3.0
 _IDLE_S: Final = 1.0
-_AT_ONCE: Final = 16
 _TOGETHER: Final = 50
-"""Pieces of work that are carried out as one when more is left than are carried out each by itself."""
+"""Pieces of work that are carried out as one."""
+
+_LANES: Final = 2
+"""How many such are under way at once: who comes while one is does not wait for its end."""
 
 _FIRST_MS: Final = 200
 _LONGEST_MS: Final = 5_000
@@ -90,8 +92,14 @@ class Enforcer:
         # One of each at a time: what is about everybody takes longest, and the others do not wait for it.
         self._everybody = asyncio.Lock()
         self._many = asyncio.Lock()
-        self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._together: list[int] = []
+        self._numbers = count(1)
+        self._lanes: dict[int, list[int]] = {}
+        self._slow: dict[int, list[int]] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether changes are being carried out, or wait for it."""
+        return bool(self._lanes) or self._wake.is_set()
 
     def wake(self) -> None:
         """Look for work now: something was committed."""
@@ -105,47 +113,39 @@ class Enforcer:
                 while True:
                     await self._look(group)
         finally:
-            self._tasks.clear()
-            self._together = []
+            self._lanes.clear()
+            self._slow.clear()
 
     async def _look(self, group: asyncio.TaskGroup) -> None:
-        """Take what there is: the newest pieces each by itself, and if more is left, the oldest of it as one.
+        """Take what there is, the newest first, and carry it out as one, while other such work is under way.
 
-        So one change that left thousands of pieces keeps nobody waiting, be he before or behind them.
+        So one change that left thousands of pieces keeps nobody waiting, be he before or behind them, and many small
+        changes cost few questions to the broker.
         """
         self._wake.clear()
-        free = _AT_ONCE - len(self._tasks)
         rows: Sequence[OutboxRow] = ()
-        more: Sequence[OutboxRow] = ()
         try:
-            if await self._some():
-                rows = await self._claim(free, newest=True) if free > 0 else ()
-                if len(rows) == max(free, 0) and not self._together:
-                    more = await self._claim(_TOGETHER)
+            if len(self._lanes) < _LANES and await self._some():
+                rows = await self._claim(_TOGETHER)
         except DirectoryError as error:
             log.warning("the enforcer waits for the database", error=str(error))
-        for row in rows:
-            task = group.create_task(self._work(row), name=f"enforce-{row.outbox_id}")
-            self._tasks[row.outbox_id] = task
-            task.add_done_callback(partial(self._ended, row.outbox_id))
-        if more:
-            self._together = [row.outbox_id for row in more]
-            group.create_task(self._work_together(more), name="enforce-together")
+        if rows:
+            lane = next(self._numbers)
+            self._lanes[lane] = [row.outbox_id for row in rows]
+            group.create_task(self._work_together(lane, rows), name=f"enforce-{lane}")
+            if len(rows) == _TOGETHER:
+                return
         try:
             async with asyncio.timeout(_IDLE_S):
                 await self._wake.wait()
         except TimeoutError:
             pass
 
-    def _ended(self, number: int, _: asyncio.Task[None]) -> None:
-        del self._tasks[number]
-        self._wake.set()
-
     async def _some(self) -> bool:
         async with self._database.read() as connection:
             return (await outbox.backlog(connection, WORKER)).unenforced > 0
 
-    async def _claim(self, limit: int, *, newest: bool = False) -> Sequence[OutboxRow]:
+    async def _claim(self, limit: int) -> Sequence[OutboxRow]:
         async with self._database.write() as connection:
             return await outbox.claim(
                 connection,
@@ -154,10 +154,10 @@ class Enforcer:
                 now_ms=self._now_ms(),
                 hold_ms=HOLD_MS,
                 limit=limit,
-                newest=newest,
+                newest=True,
             )
 
-    async def _work_together(self, rows: Sequence[OutboxRow]) -> None:
+    async def _work_together(self, lane: int, rows: Sequence[OutboxRow]) -> None:
         """Carry out work as one, and what cannot be, or failed so, each by itself."""
         left: Sequence[OutboxRow] = rows
         try:
@@ -166,10 +166,18 @@ class Enforcer:
             except (AccessError, DirectoryError, EmqxError) as error:
                 # One of them may stand in the way of all.
                 log.info("changes are enforced one by one", count=len(rows), error=str(error))
-            for row in left:
-                await self._work(row)
+            self._lanes[lane] = [row.outbox_id for row in left]
+            if left:
+                # What is large, or fails, does not hold up what comes after it.
+                self._slow[lane] = self._lanes.pop(lane)
+                self._wake.set()
+                for row in left:
+                    await self._work(row)
+        except Exception:
+            log.exception("work of the enforcer met a fault", count=len(rows))
         finally:
-            self._together = []
+            self._lanes.pop(lane, None)
+            self._slow.pop(lane, None)
             self._wake.set()
 
     async def _enforce_together(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
@@ -272,7 +280,7 @@ class Enforcer:
         """Hold on to work that takes long."""
         while True:
             await asyncio.sleep(_RENEW_S)
-            held = [*self._tasks, *self._together]
+            held = [number for work in (*self._lanes.values(), *self._slow.values()) for number in work]
             if not held:
                 continue
             try:

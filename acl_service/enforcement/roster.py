@@ -70,7 +70,6 @@ class Roster:
             return [session async for session in self.everybody(surely=True) if session.employee_id in people]
         known, prefixes = await self._known(people)
         filters = [ClientFilter(usernames=some) for some in _batched(self._user_names(people))]
-        filters += [ClientFilter(client_ids=some) for some in _batched(sorted(known))]
         # Of a person, the id itself and what begins with it and `_` (decision 9).
         sought = [(one, f"{one}_") for one in sorted(people)] + [(one, one) for one in sorted(prefixes)]
         found: dict[str, Session] = {}
@@ -81,6 +80,8 @@ class Roster:
                 for text, begins_with in (sought if len(people) <= MOST_SOUGHT else ())
             ),
         )
+        for some in _batched(sorted(known - found.keys())):
+            await self._add(found, ClientFilter(client_ids=some))
         return list(found.values())
 
     async def beginning_with(self, prefix: str) -> list[Session]:

@@ -89,7 +89,9 @@ class Scopes:
         """
         payload, kind = row.payload, row.kind
         if kind in ("member_added", "member_removed"):
-            return await self._beside(payload["employee_id"], group_ids=[payload["group_id"]])
+            found = await self._beside(payload["employee_id"], group_ids=[payload["group_id"]])
+            # Who joins takes nothing from those who see him from now on: in a crowd they are left to be asked.
+            return replace(found, topics=(), everybody=False) if kind == "member_added" else found
         if kind == "employee_department":
             left = [one for one in (payload["before"], payload["after"]) if one is not None]
             return await self._beside(payload["employee_id"], department_ids=left)

@@ -6,6 +6,7 @@ who may not stay at all loses the rules and goes. Each step is repeatable and hu
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -98,7 +99,7 @@ class Settler:
         Args:
             sessions: as the broker tells them.
             look: compare rules with what the broker has, not only with what was written.
-            rules_only: leave caches and subscriptions alone, of sessions that are as new as memory.
+            rules_only: leave caches and subscriptions alone, of sessions that began with the rights of now.
 
         Raises:
             emqx.api.errors.ApiError: the broker did not do all of it; what it did stands.
@@ -151,8 +152,11 @@ class Settler:
             else:
                 _note(done, given)
         done.draining += [session for session, _, judged in weighed if judged.outcome == "drain"]
-        newest = self._memory.version
-        older = [session for session, _ in staying if not rules_only or session.version < newest]
+        older = [
+            session
+            for session, client in staying
+            if not rules_only or not self._memory.unchanged_since(client, session.version)
+        ]
         await in_turns(
             [
                 *(self._kick(session, done) for session, _, _ in leaving),
@@ -184,14 +188,16 @@ class Settler:
         """Let a session's connection forget our answers, and take what it may not keep."""
         fault: ApiError | None = None
         try:
-            try:
-                await self._api.caches.clear(session.client_id)
-            except NotFound:
-                raise
-            except ApiError as error:
+            cleared, topics = await asyncio.gather(
+                self._api.caches.clear(session.client_id), self._uncovered(session), return_exceptions=True
+            )
+            if isinstance(cleared, ApiError) and not isinstance(cleared, NotFound):
                 # What cannot be forgotten must not hold up the end of subscriptions either.
-                fault = error
-            topics = await self._uncovered(session)
+                fault = cleared
+            elif isinstance(cleared, BaseException):
+                raise cleared
+            if isinstance(topics, BaseException):
+                raise topics
             if topics:
                 await self._end_subscriptions(session, topics, done, look)
         except NotFound:

@@ -11,7 +11,7 @@ import structlog
 
 from acl_service.enforcement.effects import Contended
 from acl_service.enforcement.pace import Pace
-from acl_service.enforcement.roster import NAMED, Roster
+from acl_service.enforcement.roster import Roster
 from acl_service.enforcement.settling import Settler
 from acl_service.errors import AccessError
 from directory.errors import DirectoryError
@@ -20,6 +20,9 @@ from emqx.errors import EmqxError
 log = structlog.get_logger(__name__)
 
 _AGAIN_S: Final = 1.0
+_SOME: Final = 20
+_WAYS: Final = 20
+_WAY_S: Final = 0.05
 _TRIES: Final = 5
 _TRY_AGAIN_S: Final = 0.1
 
@@ -39,6 +42,7 @@ class Spread:
         pace: how fast.
         catch_up: has memory take in every change that is committed.
         sleep: waits that many seconds.
+        urgent: whether changes themselves are being carried out, which come first.
     """
 
     def __init__(
@@ -48,12 +52,14 @@ class Spread:
         pace: Pace,
         catch_up: Callable[[], Awaitable[object]],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        urgent: Callable[[], bool] = lambda: False,
     ) -> None:
         self._roster = roster
         self._settler = settler
         self._pace = pace
         self._catch_up = catch_up
         self._sleep = sleep
+        self._urgent = urgent
         self._people: dict[str, set[int]] = {}
         self._left: dict[int, int] = {}
         self._some = asyncio.Event()
@@ -99,7 +105,8 @@ class Spread:
         """Work until cancelled."""
         while True:
             await self._some.wait()
-            some = {one: self._people.pop(one) for one in list(islice(self._people, NAMED))}
+            await self._give_way()
+            some = {one: self._people.pop(one) for one in list(islice(self._people, _SOME))}
             if not some:
                 self._some.clear()
                 continue
@@ -116,6 +123,13 @@ class Spread:
             for works in some.values():
                 for work in works & self._left.keys():
                     self._left[work] -= 1
+
+    async def _give_way(self) -> None:
+        """Wait for a moment without urgent work, but not for ever."""
+        for _ in range(_WAYS):
+            if not self._urgent():
+                return
+            await self._sleep(_WAY_S)
 
     async def _settle(self, people: list[str]) -> None:
         await self._catch_up()

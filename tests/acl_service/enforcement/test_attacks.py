@@ -2,7 +2,7 @@
 
 import pytest
 
-from acl_service.enforcement import scope
+from acl_service.enforcement import revocation, scope
 from acl_service.enforcement.roster import NAMED
 from directory import groups
 from directory.changes import Change
@@ -127,6 +127,7 @@ async def test_changes_that_touch_some_people_each_are_not_everybodys_together(
     await add_group(live.database, "two", "carol", ["root"])
     await live.settled()
     monkeypatch.setattr(scope, "MOST_NAMED", 3)
+    monkeypatch.setattr(revocation, "MOST_NAMED", 3)
     live.wire.requests.clear()
 
     async def dismiss(change: Change) -> None:

@@ -34,9 +34,10 @@ async def test_of_a_person(scopes: Scopes) -> None:
 
 
 async def test_of_a_membership_it_is_who_could_see_him_too(scopes: Scopes, database: Database) -> None:
-    for kind in ("member_added", "member_removed"):
+    # Who joins takes nothing from those who see him: nobody is sought by topic.
+    for kind, topics in (("member_added", ()), ("member_removed", (STATUS,))):
         found = await scopes.of(work(kind, employee_id="bob", group_id="team"))
-        assert found == people_of("bob", topics=(STATUS,), beside=frozenset(("alice",)))
+        assert found == people_of("bob", topics=topics, beside=frozenset(("alice",)))
     gone = await scopes.of(work("member_removed", employee_id="bob", group_id="none"))
     assert gone == people_of("bob", topics=(STATUS,))
 
@@ -104,9 +105,11 @@ async def test_too_many_are_everybody(
     assert (
         await scopes.of(work("rule_added", rule_id=1, subject_kind="group", subject_id="crowd"))
     ).everybody
-    joined = await scopes.of(work("member_added", employee_id="bob", group_id="crowd"))
-    assert joined == people_of("bob", topics=(STATUS,), everybody=True)
-    assert not (await scopes.of(work("member_added", employee_id="bob", group_id="team"))).wide
+    left = await scopes.of(work("member_removed", employee_id="bob", group_id="crowd"))
+    assert left == people_of("bob", topics=(STATUS,), everybody=True)
+    assert not (await scopes.of(work("member_removed", employee_id="bob", group_id="team"))).wide
+    # Who joins takes nothing from anybody.
+    assert await scopes.of(work("member_added", employee_id="bob", group_id="crowd")) == people_of("bob")
 
 
 async def test_rules_speak_of_the_first_people_of_a_place_only(database: Database) -> None:

@@ -88,6 +88,8 @@ class Confirmer:
         self._sleep = sleep
         self._drains = drains
         self._wide: asyncio.Task[None] | None = None
+        # Seen right when every replica had applied it: only people beside it have not had their turn yet.
+        self._right: set[int] = set()
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -126,7 +128,11 @@ class Confirmer:
             await self._look(rows)
         return len(rows)
 
-    async def _look(self, rows: Sequence[OutboxRow]) -> None:
+    async def _look(self, claimed: Sequence[OutboxRow]) -> None:
+        rows = [row for row in claimed if row.outbox_id not in self._right]
+        await self._wait([row for row in claimed if row.outbox_id in self._right])
+        if not rows:
+            return
         async with self._database.read() as connection:
             heard = await replicas.list_(connection, "hooks")
         applied = Applied(heard, self._now_ms(), self._silence_ms)
@@ -135,7 +141,7 @@ class Confirmer:
         try:
             await self._catch_up()
             for row in rows:
-                scopes[row.outbox_id] = await self._scopes.of(row)
+                scopes[row.outbox_id] = await self._scope(row)
             together = united([scope for scope in scopes.values() if not scope.wide])
             if not together.wide:  # Each by itself is not; all together they would be everybody's business.
                 # Whose work a gateway's session is, and since when, only a look for each tells.
@@ -153,13 +159,24 @@ class Confirmer:
                     self._attempt(row, found, applied, draining), name=f"confirm-{row.outbox_id}"
                 )
             else:
-                await self._again(row)
+                await self._again([row])
+
+    async def _scope(self, row: OutboxRow) -> Scope:
+        return await self._scopes.of(row, beside=self._spread.done(row.outbox_id) is None)
+
+    async def _wait(self, rows: Sequence[OutboxRow]) -> None:
+        """Finish work that waits for people beside it only; the broker needs no third look for that."""
+        over = [row for row in rows if self._spread.done(row.outbox_id) is not False]
+        await self._finish([row for row in over if self._spread.done(row.outbox_id)])
+        for row in over:
+            self._right.discard(row.outbox_id)
+        await self._again([row for row in rows if not self._spread.done(row.outbox_id)])
 
     async def _attempt(
         self, row: OutboxRow, scope: Scope | None, applied: Applied, draining: list[Session] | None
     ) -> None:
         try:
-            await self._confirm(row, scope or await self._scopes.of(row), applied, draining)
+            await self._confirm(row, scope or await self._scope(row), applied, draining)
         except (AccessError, DirectoryError, EmqxError) as error:
             try:
                 await self._postpone(row, error)
@@ -186,9 +203,11 @@ class Confirmer:
             self._spread.add(row.outbox_id, scope.beside)
             spread = not scope.beside
         if ready and spread and (row.kind != "client_block" or await self._unblocked(row)):
-            await self._finish(row)
+            await self._finish([row])
         else:
-            await self._again(row)
+            if ready and not spread:
+                self._right.add(row.outbox_id)
+            await self._again([row])
 
     async def _postpone(self, row: OutboxRow, error: Exception) -> None:
         self._ledger.failed()
@@ -227,21 +246,31 @@ class Confirmer:
             await blocks.remove(change, client_id, row.version or 0)
         return True
 
-    async def _again(self, row: OutboxRow) -> None:
+    async def _again(self, rows: Sequence[OutboxRow]) -> None:
+        if not rows:
+            return
         now_ms = self._now_ms()
         async with self._database.write() as connection:
-            await outbox.enforced(
-                connection,
-                row.outbox_id,
-                holder=self._holder,
-                now_ms=now_ms,
-                confirm_at_ms=now_ms + AGAIN_MS,
-            )
+            for row in rows:
+                await outbox.enforced(
+                    connection,
+                    row.outbox_id,
+                    holder=self._holder,
+                    now_ms=now_ms,
+                    confirm_at_ms=now_ms + AGAIN_MS,
+                )
 
-    async def _finish(self, row: OutboxRow) -> None:
+    async def _finish(self, rows: Sequence[OutboxRow]) -> None:
+        if not rows:
+            return
         now_ms = self._now_ms()
         async with self._database.write() as connection:
-            done = await outbox.finish(connection, row.outbox_id, holder=self._holder, now_ms=now_ms)
-        self._spread.forget(row.outbox_id)
-        if done:
+            done = [
+                row
+                for row in rows
+                if await outbox.finish(connection, row.outbox_id, holder=self._holder, now_ms=now_ms)
+            ]
+        for row in rows:
+            self._spread.forget(row.outbox_id)
+        for row in done:
             self._ledger.confirmed(row.kind, now_ms - row.created_at)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Final
 
 from acl_service.enforcement.ledger import Ledger
@@ -10,7 +10,9 @@ from acl_service.enforcement.pace import Pace
 from acl_service.enforcement.roster import Roster
 from acl_service.enforcement.scope import Scope
 from acl_service.enforcement.sessions import Session
-from acl_service.enforcement.settling import TOGETHER, Settled, Settler
+from acl_service.enforcement.settled import Settled
+from acl_service.enforcement.settling import TOGETHER, Settler
+from acl_service.enforcement.turns import in_turns
 from acl_service.errors import AccessError
 from emqx.api.broker import BrokerApi
 from emqx.api.subscriptions import SubscriptionFilter
@@ -69,7 +71,7 @@ class Effects:
             # What is asked obeys at once, whenever the turn of a session comes.
             await self._api.caches.clear_all()
         done = Settled()
-        async for some in self._parts(scope):
+        async for some in self._parts(scope, look):
             part = await self._settler.settle(some, look=look)
             for attempt in range(_TRIES):
                 if not part.held:
@@ -89,15 +91,15 @@ class Effects:
             raise Contended(f"another worker writes the rules of {', '.join(sorted(done.held)[:5])}")
         return done
 
-    async def _parts(self, scope: Scope) -> AsyncIterator[list[Session]]:
+    async def _parts(self, scope: Scope, look: bool) -> AsyncIterator[list[Session]]:
         named = not scope.wide
-        sessions = await self._roster.of_people(scope.people) if named or scope.everybody else []
+        sessions = await self._roster.of_people(scope.people, surely=look) if named or scope.everybody else []
         sessions += await self._roster.of_clients(scope.clients)
         for prefix in scope.prefixes:
             sessions += await self._roster.beginning_with(prefix)
         yield sessions
-        for topic in scope.topics:
-            yield await self._roster.of_clients(await self._subscribed(topic))
+        if scope.topics:
+            yield await self._roster.of_clients(await self._subscribed(scope.topics))
         if named:
             return
         some: list[Session] = []
@@ -110,7 +112,13 @@ class Effects:
                 some = []
         yield some
 
-    async def _subscribed(self, topic: str) -> set[str]:
-        """Client ids whose subscriptions reach a topic."""
-        matching = SubscriptionFilter(match_topic=topic)
-        return {one.client_id async for one in self._api.subscriptions.every(matching)}
+    async def _subscribed(self, topics: Iterable[str]) -> set[str]:
+        """Client ids whose subscriptions reach any of some topics."""
+        found: set[str] = set()
+
+        async def look(topic: str) -> None:
+            async for one in self._api.subscriptions.every(SubscriptionFilter(match_topic=topic)):
+                found.add(one.client_id)
+
+        await in_turns(map(look, topics))
+        return found

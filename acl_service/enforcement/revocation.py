@@ -185,8 +185,9 @@ class Enforcer:
         await self._catch_up()
         scopes: dict[int, Scope] = {}
         people: set[str] = set()
+        found = await self._scopes.of_all(rows)
         for row in rows:
-            scope = await self._scopes.of(row)
+            scope = found[row.outbox_id]
             if not scope.wide and len(people | scope.people) <= MOST_NAMED:
                 scopes[row.outbox_id] = scope
                 people |= scope.people
@@ -240,8 +241,7 @@ class Enforcer:
         await self._enforced([row])
 
     def _come_after(self, row: OutboxRow, scope: Scope) -> None:
-        if scope.beside:
-            self._spread.add(row.outbox_id, scope.beside)
+        self._spread.add(row.outbox_id, scope.beside)
 
     async def _enforced(self, rows: Sequence[OutboxRow]) -> None:
         now_ms = self._now_ms()

@@ -55,11 +55,15 @@ class Roster:
             await self._add(found, ClientFilter(client_ids=some))
         return list(found.values())
 
-    async def of_people(self, employee_ids: Collection[str]) -> list[Session]:
+    async def of_people(self, employee_ids: Collection[str], *, surely: bool = False) -> list[Session]:
         """List the sessions that are or may be of some people.
 
         By the user name that they may have come in with, by the client ids that rows know of, and for a few people
         by the text of the client ids that are theirs: a JWT comes in without a user name, and a crash loses rows.
+
+        Args:
+            employee_ids: of the people.
+            surely: by that text too.
 
         Raises:
             emqx.api.errors.ApiError: the broker did not answer.
@@ -77,7 +81,7 @@ class Roster:
             *(self._add(found, matching) for matching in filters),
             *(
                 self._add(found, ClientFilter(like_client_id=text), begins_with, whole=text)
-                for text, begins_with in (sought if len(people) <= MOST_SOUGHT else ())
+                for text, begins_with in (sought if surely and len(people) <= MOST_SOUGHT else ())
             ),
         )
         for some in _batched(sorted(known - found.keys())):

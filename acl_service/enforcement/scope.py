@@ -66,6 +66,18 @@ def united(scopes: Sequence[Scope]) -> Scope:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Who is where: people by group and by department; and whether exceptions speak of peers, too."""
+
+    groups: Mapping[str, tuple[str, ...]]
+    departments: Mapping[str, tuple[str, ...]]
+    mentioned: bool
+
+
+_NOWHERE: Final = _Places({}, {}, False)
+
+
 class Scopes:
     """Tells whom work is about, by its payload and by who is where now.
 
@@ -80,21 +92,31 @@ class Scopes:
         self._memory = memory
         self._room = room
 
-    async def of(self, row: OutboxRow) -> Scope:
-        """Return the scope of some work.
+    async def of(self, row: OutboxRow, *, beside: bool = True) -> Scope:
+        """Return the scope of some work, as `of_all` does."""
+        return (await self.of_all([row], beside=beside))[row.outbox_id]
+
+    async def of_all(self, rows: Sequence[OutboxRow], *, beside: bool = True) -> dict[int, Scope]:
+        """Return the scopes of pieces of work, by their numbers.
+
+        Args:
+            rows: the work.
+            beside: find those too who come after the changes; else nothing need be read for a change of one person.
 
         Raises:
-            UnknownWork: its kind is none.
-            acl_service.errors.Overloaded, directory.errors.DirectoryError: it could not be looked up.
+            UnknownWork: a kind is none.
+            acl_service.errors.Overloaded, directory.errors.DirectoryError: they could not be looked up.
         """
+        placed = [row for row in rows if row.kind in _OF_PLACE]
+        places = await self._places(placed) if placed and beside else _NOWHERE
+        found = {row.outbox_id: await self._placed(row, places) for row in placed}
+        for row in rows:
+            if row.outbox_id not in found:
+                found[row.outbox_id] = await self._of(row)
+        return found
+
+    async def _of(self, row: OutboxRow) -> Scope:
         payload, kind = row.payload, row.kind
-        if kind in ("member_added", "member_removed"):
-            found = await self._beside(payload["employee_id"], group_ids=[payload["group_id"]])
-            # Who joins takes nothing from those who see him from now on: in a crowd they are left to be asked.
-            return replace(found, topics=(), everybody=False) if kind == "member_added" else found
-        if kind == "employee_department":
-            left = [one for one in (payload["before"], payload["after"]) if one is not None]
-            return await self._beside(payload["employee_id"], department_ids=left)
         if kind in _OF_PERSON:
             return Scope(people=frozenset((payload["employee_id"],)))
         if kind == "group_dismissed":
@@ -133,31 +155,47 @@ class Scopes:
                 ]
         return _people(found)
 
-    async def _beside(
-        self, employee_id: str, *, group_ids: Collection[str] = (), department_ids: Collection[str] = ()
-    ) -> Scope:
-        """Add those who may have seen somebody because they share what changed."""
-        topics = (await self._memory.active_policy()).peer_topics(employee_id)
+    async def _places(self, rows: Sequence[OutboxRow]) -> _Places:
+        """Read who is in the groups and departments that some changes are about."""
+        groups = {row.payload["group_id"] for row in rows if "group_id" in row.payload}
+        departments = {one for row in rows for one in _departments(row)}
         async with self._database.read() as connection:
-            if topics is not None and await rules.mentions(connection, Placeholder.PEER_ID.value):
-                topics = None
-            places = [
-                # The person himself is one of them.
-                *(await peers.first_members(connection, group_ids, MOST + 2)).values(),
-                *(await peers.first_of_departments(connection, department_ids, MOST + 2)).values(),
-            ]
+            return _Places(
+                await peers.first_members(connection, groups, MOST + 1) if groups else {},
+                await peers.first_of_departments(connection, departments, MOST + 1) if departments else {},
+                await rules.mentions(connection, Placeholder.PEER_ID.value),
+            )
+
+    async def _placed(self, row: OutboxRow, places: _Places) -> Scope:
+        """Add those who may have seen somebody because they share what changed."""
+        employee_id = row.payload["employee_id"]
+        topics = (await self._memory.active_policy()).peer_topics(employee_id)
+        if places.mentioned:
+            topics = None
+        within = [places.groups.get(row.payload.get("group_id", ""), ())]
+        within += [places.departments.get(one, ()) for one in _departments(row)]
         # Rules speak of the first people of a place only (`Peers`): who stands behind them is in nobody's.
-        told = [place for place in places if topics is None or bisect_left(place, employee_id) <= self._room]
+        told = [place for place in within if topics is None or bisect_left(place, employee_id) <= self._room]
         beside = frozenset(one for place in told for one in place) - {employee_id}
         person = frozenset((employee_id,))
+        if row.kind == "member_added":
+            # Who joins takes nothing from those who see him from now on: in a crowd they are left to be asked.
+            return Scope(people=person, beside=beside if len(beside) <= MOST else frozenset())
         if len(beside) > MOST:
             return Scope(people=person, topics=topics or (), everybody=True)
         return Scope(people=person, topics=topics or (), beside=beside)
 
 
+def _departments(row: OutboxRow) -> list[str]:
+    if row.kind != "employee_department":
+        return []
+    return [one for one in (row.payload["before"], row.payload["after"]) if one is not None]
+
+
 _OF_PERSON: Final = frozenset(
     ("employee_status", "employee_role", "credential_revoked", "credential_expired")
 )
+_OF_PLACE: Final = frozenset(("member_added", "member_removed", "employee_department"))
 _OF_RULE: Final = frozenset(("rule_added", "rule_removed", "rule_began", "rule_ended"))
 
 

@@ -8,59 +8,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
 import structlog
 
 from acl_service.enforcement.acls import DynamicAcls, Given
-from acl_service.enforcement.judgement import SERVICE, TOO_WIDE, Judge, Judgement
+from acl_service.enforcement.coverage import Coverage
+from acl_service.enforcement.judgement import TOO_WIDE, Judge, Judgement
 from acl_service.enforcement.roster import Roster
 from acl_service.enforcement.sessions import Session
+from acl_service.enforcement.settled import Settled
 from acl_service.enforcement.turns import in_turns
 from acl_service.memory import Memory
 from acl_service.principals import Client
 from directory.ids import MAX_CLIENT_ID_BYTES
 from emqx.api.broker import BrokerApi
-from emqx.api.errors import ApiError, NotFound, Rejected, Unaddressable
+from emqx.api.errors import ApiError, Unaddressable
 from emqx.api.paths import unaddressable
 
 log = structlog.get_logger(__name__)
 
 TOGETHER: Final = 50
 """Sessions that are brought in line together: their rows share transactions."""
-
-
-@dataclass(slots=True)
-class Settled:
-    """What was done.
-
-    Attributes:
-        sessions: how many were looked at.
-        kicked: client ids whose session ended.
-        draining: sessions of the gateway that have to reconnect by themselves.
-        unsubscribed: client ids and the subscriptions that they lost.
-        written: client ids whose rules changed in the broker.
-        held: client ids whose rules another worker is writing, or wrote late, or who came back just now: to be
-            looked at again soon.
-    """
-
-    sessions: int = 0
-    kicked: list[str] = field(default_factory=list)
-    draining: list[Session] = field(default_factory=list)
-    unsubscribed: list[tuple[str, str]] = field(default_factory=list)
-    written: set[str] = field(default_factory=set)
-    held: set[str] = field(default_factory=set)
-
-    def add(self, other: Settled) -> None:
-        """Take in what another call did."""
-        self.sessions += other.sessions
-        self.kicked += other.kicked
-        self.draining += other.draining
-        self.unsubscribed += other.unsubscribed
-        self.written |= other.written
-        self.held |= other.held
 
 
 class Settler:
@@ -88,11 +58,17 @@ class Settler:
         self._catch_up = catch_up
         self._memory = memory
         self._judge = judge
+        self._coverage = Coverage(api, judge, roster)
         self._acls = acls
         self._roster = roster
 
     async def settle(
-        self, sessions: Iterable[Session], *, look: bool = False, rules_only: bool = False
+        self,
+        sessions: Iterable[Session],
+        *,
+        look: bool = False,
+        rules_only: bool = False,
+        beside: bool = False,
     ) -> Settled:
         """Bring sessions in line with the rights that memory has now.
 
@@ -100,6 +76,7 @@ class Settler:
             sessions: as the broker tells them.
             look: compare rules with what the broker has, not only with what was written.
             rules_only: leave caches and subscriptions alone, of sessions that began with the rights of now.
+            beside: leave those of all alone: they are about the rules only, because of a change of somebody else.
 
         Raises:
             emqx.api.errors.ApiError: the broker did not do all of it; what it did stands.
@@ -115,7 +92,7 @@ class Settler:
             log.warning("sessions with overlong client ids ended", count=len(long), client_id=long[0][:64])
         waiting = [session for client_id, session in every.items() if client_id not in long]
         for begin in range(0, len(waiting), TOGETHER):
-            done.add(await self._settle(waiting[begin : begin + TOGETHER], look, rules_only))
+            done.add(await self._settle(waiting[begin : begin + TOGETHER], look, rules_only, beside))
         return done
 
     async def clear(self, client_ids: Collection[str]) -> Settled:
@@ -128,7 +105,9 @@ class Settler:
         _note(done, await self._acls.take(client_ids))
         return done
 
-    async def _settle(self, sessions: Sequence[Session], look: bool, rules_only: bool) -> Settled:
+    async def _settle(
+        self, sessions: Sequence[Session], look: bool, rules_only: bool, beside: bool
+    ) -> Settled:
         done = Settled(len(sessions))
         weighed = await self._weighed(sessions)
         staying = [(session, client) for session, client, judged in weighed if judged.outcome != "kick"]
@@ -139,33 +118,45 @@ class Settler:
         # the owner of a client id never stand under a session that is not his, or that came in by what has ended.
         refused = [session.client_id for session, _, judged in leaving if judged.refusal is not TOO_WIDE]
         back = [(session, client) for session, client, judged in leaving if judged.refusal is TOO_WIDE]
-        fault: ApiError | None = None
-        for step in (
-            partial(self._acls.take, refused),
-            partial(self._acls.give, staying + back, look=look),
-        ):
-            try:
-                given = await step()
-            except ApiError as error:
-                # Rules that could not be written must not hold up the end of subscriptions.
-                fault = fault or error
-            else:
-                _note(done, given)
-        done.draining += [session for session, _, judged in weighed if judged.outcome == "drain"]
         older = [
             session
             for session, client in staying
-            if not rules_only or not self._memory.unchanged_since(client, session.version)
+            if not beside and not (rules_only and self._memory.unchanged_since(client, session.version))
         ]
+        early = asyncio.create_task(
+            in_turns(self._coverage.end_early(session, done) for session in older if not look)
+        )
+        try:
+            fault = await self._write(refused, staying + back, look, done)
+        finally:
+            await early
+        done.draining += [session for session, _, judged in weighed if judged.outcome == "drain"]
         await in_turns(
             [
                 *(self._kick(session, done) for session, _, _ in leaving),
-                *(self._open_up(session, done, look) for session in older),
+                *(self._coverage.open_up(session, done, look) for session in older),
             ]
         )
         if fault is not None:
             raise fault
         return done
+
+    async def _write(
+        self, refused: list[str], pairs: list[tuple[Session, Client]], look: bool, done: Settled
+    ) -> ApiError | None:
+        """Take and give rules; those that could not be written must not hold up the end of subscriptions."""
+        fault: ApiError | None = None
+        for step in (
+            partial(self._acls.take, refused),
+            partial(self._acls.give, pairs, look=look),
+        ):
+            try:
+                given = await step()
+            except ApiError as error:
+                fault = fault or error
+            else:
+                _note(done, given)
+        return fault
 
     async def _weighed(self, sessions: Sequence[Session]) -> list[tuple[Session, Client, Judgement]]:
         await self._memory_of(sessions)
@@ -183,70 +174,6 @@ class Settler:
         unknown = [one.client_id for one in sessions if self._memory.bound(one.client_id) is None]
         if len(unknown) > 1:
             await self._memory.look_up((), unknown)
-
-    async def _open_up(self, session: Session, done: Settled, look: bool) -> None:
-        """Let a session's connection forget our answers, and take what it may not keep."""
-        fault: ApiError | None = None
-        try:
-            cleared, topics = await asyncio.gather(
-                self._api.caches.clear(session.client_id), self._uncovered(session), return_exceptions=True
-            )
-            if isinstance(cleared, ApiError) and not isinstance(cleared, NotFound):
-                # What cannot be forgotten must not hold up the end of subscriptions either.
-                fault = cleared
-            elif isinstance(cleared, BaseException):
-                raise cleared
-            if isinstance(topics, BaseException):
-                raise topics
-            if topics:
-                await self._end_subscriptions(session, topics, done, look)
-        except NotFound:
-            await self._end_unreachable(session, done)
-        except Unaddressable as error:
-            log.error("a session cannot be named in a path", client_id=session.client_id, error=str(error))
-        if fault is not None:
-            raise fault
-
-    async def _uncovered(self, session: Session) -> list[str]:
-        subscriptions = await self._api.subscriptions.of(session.client_id)
-        return await self._judge.uncovered(session, session.client_id, subscriptions)
-
-    async def _end_subscriptions(
-        self, session: Session, topics: list[str], done: Settled, look: bool
-    ) -> None:
-        """Take subscriptions; a session of which the broker does not take them ends."""
-        client_id = session.client_id
-        try:
-            await self._api.subscriptions.unsubscribe_many(client_id, topics)
-            # Its answer is the same whether something ended or not (emqx-measured, "REST").
-            left = await self._uncovered(session) if look else []
-        except Rejected as error:
-            log.warning("subscriptions cannot be ended", client_id=client_id, error=str(error))
-            left = topics
-        for topic in topics:
-            if topic not in left:
-                done.unsubscribed.append((client_id, topic))
-                log.info("subscription ended", client_id=client_id, topic=topic)
-        if left and session.role == SERVICE:
-            done.held.add(client_id)
-        elif left and await self._api.clients.kick(client_id):
-            done.kicked.append(client_id)
-            log.warning("session ended: the broker leaves it a subscription", client_id=client_id)
-
-    async def _end_unreachable(self, session: Session, done: Settled) -> None:
-        """End a durable session that is away: its subscriptions cannot be taken one by one (contract 5.4)."""
-        for found in await self._roster.of_clients([session.client_id]):
-            try:
-                await self._api.subscriptions.of(found.client_id)
-            except NotFound:
-                pass
-            else:
-                # It was between two connections at that moment.
-                done.held.add(found.client_id)
-                continue
-            if found.version <= session.version and await self._api.clients.kick(found.client_id):
-                done.kicked.append(found.client_id)
-                log.info("session ended: only the list of the broker has it", client_id=found.client_id)
 
     async def _kick(self, session: Session, done: Settled) -> None:
         """End a session; looked at once more, because the client may have come back with newer rights."""

@@ -20,8 +20,8 @@ from emqx.errors import EmqxError
 log = structlog.get_logger(__name__)
 
 _AGAIN_S: Final = 1.0
-_SOME: Final = 20
-_WAYS: Final = 20
+_SOME: Final = 10
+_WAYS: Final = 40
 _WAY_S: Final = 0.05
 _TRIES: Final = 5
 _TRY_AGAIN_S: Final = 0.1
@@ -136,13 +136,13 @@ class Spread:
         sessions = await self._roster.of_people(people)
         await self._pace.take(len(sessions))
         # Their subscriptions to the person of the change were looked at with him, by topic.
-        done = await self._settler.settle(sessions, rules_only=True)
+        done = await self._settler.settle(sessions, beside=True)
         for _ in range(_TRIES):
             if not done.held:
                 return
             # Whoever writes them may do so by older rights.
             await self._sleep(_TRY_AGAIN_S)
             held = await self._roster.of_clients(done.held)
-            done = await self._settler.settle(held, look=True, rules_only=True)
+            done = await self._settler.settle(held, look=True, beside=True)
         if done.held:
             raise Contended(f"another worker writes the rules of {', '.join(sorted(done.held)[:5])}")

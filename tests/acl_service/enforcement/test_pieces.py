@@ -12,7 +12,8 @@ from acl_service.enforcement.pace import Pace
 from acl_service.enforcement.replicas import Applied
 from acl_service.enforcement.revocation import pause_ms
 from acl_service.enforcement.roster import Roster
-from acl_service.enforcement.settling import Settled, Settler
+from acl_service.enforcement.settled import Settled
+from acl_service.enforcement.settling import Settler
 from acl_service.enforcement.spread import Spread
 from directory.replicas import Replica
 from emqx.api.errors import Broken

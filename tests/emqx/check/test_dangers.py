@@ -599,7 +599,7 @@ async def test_a_planted_danger_is_found(planted: Planted) -> None:
             "password_based:http asks http://127.0.0.1:9/x,",
         ),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 async def test_what_is_said(plant: Plant, what: str) -> None:
     broker = good()

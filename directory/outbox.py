@@ -23,6 +23,7 @@ __all__ = [
     "claim_enforced",
     "enforced",
     "finish",
+    "look_again",
     "note",
     "pending",
     "postpone",
@@ -121,6 +122,26 @@ async def enforced(
         )
     )
     return noted.rowcount == 1
+
+
+async def look_again(
+    connection: AsyncConnection, outbox_ids: Collection[int], *, holder: str, at_ms: int
+) -> None:
+    """Give back work that is in effect, many pieces at a time, to be looked at again from `at_ms` on.
+
+    Pieces that `holder` has not any more are left alone.
+    """
+    if outbox_ids:
+        await connection.execute(
+            update(outbox)
+            .where(
+                outbox.c.outbox_id.in_(sorted(outbox_ids)),
+                outbox.c.claimed_by == holder,
+                outbox.c.enforced_at.is_not(None),
+                outbox.c.done_at.is_(None),
+            )
+            .values(available_at=at_ms, claimed_by=None, claimed_until=None, last_error="")
+        )
 
 
 async def renew(

@@ -34,7 +34,7 @@ log = structlog.get_logger(__name__)
 AGAIN_MS: Final = 2_000
 """How often sessions are looked at while a replica has not applied a change."""
 
-_EVERY_S: Final = 0.25
+_EVERY_S: Final = 0.5
 _TOGETHER: Final = 200
 
 
@@ -246,19 +246,12 @@ class Confirmer:
             await blocks.remove(change, client_id, row.version or 0)
         return True
 
-    async def _again(self, rows: Sequence[OutboxRow]) -> None:
+    async def _again(self, rows: Sequence[OutboxRow], after_ms: int = AGAIN_MS) -> None:
         if not rows:
             return
-        now_ms = self._now_ms()
+        ids = [row.outbox_id for row in rows]
         async with self._database.write() as connection:
-            for row in rows:
-                await outbox.enforced(
-                    connection,
-                    row.outbox_id,
-                    holder=self._holder,
-                    now_ms=now_ms,
-                    confirm_at_ms=now_ms + AGAIN_MS,
-                )
+            await outbox.look_again(connection, ids, holder=self._holder, at_ms=self._now_ms() + after_ms)
 
     async def _finish(self, rows: Sequence[OutboxRow]) -> None:
         if not rows:

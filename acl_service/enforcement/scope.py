@@ -161,8 +161,8 @@ class Scopes:
         departments = {one for row in rows for one in _departments(row)}
         async with self._database.read() as connection:
             return _Places(
-                await peers.first_members(connection, groups, MOST + 1) if groups else {},
-                await peers.first_of_departments(connection, departments, MOST + 1) if departments else {},
+                await peers.first_members(connection, groups, MOST + 2) if groups else {},
+                await peers.first_of_departments(connection, departments, MOST + 2) if departments else {},
                 await rules.mentions(connection, Placeholder.PEER_ID.value),
             )
 

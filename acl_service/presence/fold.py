@@ -172,8 +172,9 @@ def fold(device: Device | None, client_id: str, fact: Fact) -> Folded:
             return _missing(device, fact)
 
 
-def _connected(device: Device | None, client_id: str, fact: Connected) -> Folded:
-    new = Device(
+def _begun(client_id: str, fact: Connected | Listed) -> Device:
+    """What a connection says of a client of which nothing else is known."""
+    return Device(
         client_id=client_id,
         employee_id=fact.employee_id,
         epoch=fact.epoch,
@@ -183,6 +184,10 @@ def _connected(device: Device | None, client_id: str, fact: Connected) -> Folded
         peer=fact.peer,
         last_seen=fact.epoch,
     )
+
+
+def _connected(device: Device | None, client_id: str, fact: Connected) -> Folded:
+    new = _begun(client_id, fact)
     if device is None:
         return new, (Transition("online", fact.epoch),)
     if new.connection <= device.connection:
@@ -234,16 +239,7 @@ def _disconnected(device: Device | None, client_id: str, fact: Disconnected) -> 
 
 
 def _listed(device: Device | None, client_id: str, fact: Listed) -> Folded:
-    new = Device(
-        client_id=client_id,
-        employee_id=fact.employee_id,
-        epoch=fact.epoch,
-        node=fact.node,
-        online=True,
-        since=fact.epoch,
-        peer=fact.peer,
-        last_seen=fact.epoch,
-    )
+    new = _begun(client_id, fact)
     if device is None:
         return new, (Transition("online", fact.epoch),)
     if device.since > fact.begun_at:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 import time
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -38,6 +39,9 @@ class Probe:
         self, port: int, client_id: str, username: str | None, secret: str | None, host: str = "127.0.0.1"
     ) -> None:
         self._host, self._port = host, port
+        # Whoever waited for the connection may be gone, and close it, while the thread that makes it goes on.
+        self._beginning = threading.Lock()
+        self._closed = False
         # None stands behind the last of each: the connection has ended.
         self._connack: queue.Queue[int | None] = queue.Queue()
         self._suback: queue.Queue[tuple[int, int] | None] = queue.Queue()
@@ -62,10 +66,15 @@ class Probe:
         """The return code of the CONNACK: 0 in, 4 or 5 refused.
 
         Raises:
+            Ended: it was closed meanwhile.
             NoAnswer: none came.
         """
         self._client.connect(self._host, self._port, keepalive=30)
-        self._client.loop_start()
+        with self._beginning:
+            if self._closed:
+                self._client.disconnect()
+                raise Ended("closed before it was connected")
+            self._client.loop_start()
         return _within(self._connack)
 
     def subscribe(self, topic: str) -> int:
@@ -104,9 +113,11 @@ class Probe:
         return heard
 
     def close(self) -> None:
-        """Disconnect."""
-        self._client.disconnect()
-        self._client.loop_stop()
+        """Disconnect; a connection that another thread is making ends before it is used."""
+        with self._beginning:
+            self._closed = True
+            self._client.disconnect()
+            self._client.loop_stop()
 
     def __enter__(self) -> Self:
         return self

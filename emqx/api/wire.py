@@ -12,9 +12,13 @@ import httpx
 from emqx.api.errors import ApiSettingsError, Broken, Busy, Unaddressable, Unreachable
 from emqx.api.paths import Query, query_string
 from emqx.api.settings import ApiSettings
+from emqx.lines import Lines
 
 JSON = "application/json"
 HOCON = "text/plain"
+
+_IDLE_S = 5.0
+"""So long an idle connection is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +90,14 @@ class Wire:
     def __init__(self, settings: ApiSettings) -> None:
         key, secret = settings.credentials()
         self._settings = settings
-        # Not httpx's own queue: that one looks through all who wait whenever one of them goes on.
         self._free = asyncio.Semaphore(settings.connections)
         self._root = settings.url.rstrip("/") + "/api/v5"
         self._http = httpx.AsyncClient(
+            transport=Lines(_IDLE_S, verify=_tls(settings)),
             auth=httpx.BasicAuth(key.get_secret_value().encode(), secret.get_secret_value().encode()),
-            verify=_tls(settings),
             trust_env=False,
             follow_redirects=False,
             timeout=httpx.Timeout(settings.read_timeout, connect=settings.connect_timeout),
-            limits=httpx.Limits(
-                max_connections=settings.connections, max_keepalive_connections=settings.connections
-            ),
             headers={"accept-encoding": "identity", "user-agent": "mchat"},
         )
 

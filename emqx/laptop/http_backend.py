@@ -8,9 +8,12 @@ import httpx
 import msgspec
 
 from emqx.errors import EmqxError
+from emqx.lines import Lines
 
 # EMQX's HTTP client sends a request again when the connection broke, not when time ran out (contract 2.7).
 _ATTEMPTS = 3
+
+_IDLE_S = 30.0
 
 
 class BackendError(EmqxError):
@@ -37,8 +40,8 @@ class Calls:
 def http_client() -> httpx.AsyncClient:
     """A client that sends the headers it is given and no others; each service bounds its own connections."""
     client = httpx.AsyncClient(
+        transport=Lines(_IDLE_S),
         trust_env=False,
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=30),
         timeout=httpx.Timeout(None),
     )
     for header in list(client.headers):

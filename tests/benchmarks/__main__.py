@@ -7,7 +7,7 @@ machine proves nothing. Exit code 2 for a name that is none.
 import sys
 from collections.abc import Callable, Iterable
 
-from tests.benchmarks import authn, authz, decision, revocation, storm
+from tests.benchmarks import authn, authz, decision, presence, revocation, storm
 from tests.benchmarks.figures import Figure, load
 
 BENCHMARKS: dict[str, Callable[[], Iterable[Figure]]] = {
@@ -16,6 +16,7 @@ BENCHMARKS: dict[str, Callable[[], Iterable[Figure]]] = {
     "authn": authn.figures,
     "storm": storm.figures,
     "revocation": revocation.figures,
+    "presence": presence.figures,
 }
 
 

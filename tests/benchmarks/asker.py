@@ -27,6 +27,10 @@ PATIENCE_S = 300.0
 
 ALLOWED = b'"result":"allow"'
 
+OK = b"HTTP/1.1 200 "
+NO_CONTENT = b"HTTP/1.1 204 "
+"""The answer to an event that is stored; it has no body."""
+
 
 class Connection(asyncio.Protocol):
     """Sends the next request when the answer to the last one is whole."""
@@ -60,12 +64,12 @@ class Connection(asyncio.Protocol):
         """Take in an answer; when it is whole, send the next request."""
         self._received += data
         head, found, body = self._received.partition(b"\r\n\r\n")
-        if not found or len(body) < int(head.partition(b"content-length: ")[2].split(b"\r\n")[0]):
+        if not found or len(body) < _length(head):
             return
         self._received = b""
         self.latencies.append(time.perf_counter() - self._sent)
         self.allowed += ALLOWED in body
-        self.failed += not head.startswith(b"HTTP/1.1 200 ")
+        self.failed += not head.startswith((OK, NO_CONTENT))
         self._next()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -73,6 +77,13 @@ class Connection(asyncio.Protocol):
         self.failed += exc is not None or not self._finished
         if not self._done.done():
             self._done.set_result(None)
+
+
+def _length(head: bytes) -> int:
+    """Bytes of the body behind the head of an answer."""
+    if head.startswith(NO_CONTENT):
+        return 0
+    return int(head.partition(b"content-length: ")[2].split(b"\r\n")[0])
 
 
 async def ask(

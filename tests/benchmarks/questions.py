@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tests.benchmarks.asker import SEPARATOR
 from tests.benchmarks.company import Company
 
 
-def request(path: str, body: dict[str, str]) -> bytes:
+def request(path: str, body: Mapping[str, object]) -> bytes:
     """One POST as EMQX's client sends it."""
     content = json.dumps(body, separators=(",", ":")).encode()
     head = (

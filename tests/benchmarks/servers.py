@@ -99,7 +99,7 @@ async def constant(folder: Path, processor: int | None, how: str = "") -> AsyncI
         *(sys.executable, "-m", "tests.benchmarks.constant", str(port), how), env=environment(folder)
     )
     try:
-        await _until_listening(process, port)
+        await until_listening(process, port)
         pin(process.pid, processor)
         yield Target(port, process.pid)
     finally:
@@ -142,7 +142,8 @@ def generator_figures(name: str, kind: str, runs: dict[str, list[Measured]]) -> 
         yield Figure(f"{name}.cpu[{kind}, {run}]", cpu, "us of a processor an answer")
 
 
-async def _until_listening(process: asyncio.subprocess.Process, port: int) -> None:
+async def until_listening(process: asyncio.subprocess.Process, port: int) -> None:
+    """Wait until a process takes connections on a port."""
     async with asyncio.timeout(START_S):
         while True:
             assert process.returncode is None, f"the process ended with {process.returncode}"

@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import __main__, authn, authz, decision, generator, revocation, servers, storm
+from tests.benchmarks import (
+    __main__,
+    authn,
+    authz,
+    decision,
+    generator,
+    presence,
+    revocation,
+    servers,
+    storm,
+)
 from tests.benchmarks.figures import Figure
 
 KEYS = ["name", "value", "unit", "baseline", "ratio", "bar", "ok"]
@@ -86,9 +96,16 @@ def test_a_rival_that_answers_otherwise_is_noticed() -> None:
 def test_every_benchmark_of_the_issue_has_its_name_and_another_is_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert list(__main__.BENCHMARKS) == ["decision", "authz", "authn", "storm", "revocation"]
+    assert list(__main__.BENCHMARKS) == [
+        "decision",
+        "authz",
+        "authn",
+        "storm",
+        "revocation",
+        "presence",
+    ]
     assert __main__.main(["speed"]) == 2
-    assert "choose from decision, authz, authn, storm, revocation" in capsys.readouterr().err
+    assert "choose from decision, authz, authn, storm, revocation, presence" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("one_database")
@@ -103,6 +120,20 @@ def test_revocation_tells_when_the_last_message_came_and_who_was_let_back() -> N
     assert figures["grant.p99"].value > 0
     assert figures["push.rate"].value > 0
     assert figures["exact.share"].value > 0.9
+
+
+@pytest.mark.usefixtures("one_database")
+def test_presence_tells_the_rates_of_events_and_what_a_reconciliation_takes() -> None:
+    figures = told(presence.figures(presence.Size(facts=2_000, coming=40, listed=1_500)))
+    assert figures["fold.us"].value > 0
+    for name in ("events.rate[sqlite]", "events.answered[sqlite]"):
+        assert figures[name].bar == 2_000
+        assert figures[name].value > 0
+    assert figures["events.behind[sqlite]"].value > 0
+    assert "apt-get install" in figures["events.unmeasured[postgresql]"].unit
+    assert figures["reconcile.100k_seconds"].value > 0
+    assert figures["reconcile.100k_again_seconds"].value > 0
+    assert 0 < figures["reconcile.100k_mib"].value < 100
 
 
 async def test_a_generator_that_fails_is_an_error_and_no_figure(tmp_path: Path) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -30,8 +27,9 @@ from acl_service.enforcement.spread import Spread
 from acl_service.enforcement.sweep import Sweeper
 from acl_service.enforcement.told import ToldRules
 from acl_service.errors import AccessError
+from acl_service.lease import Lease, new_holder
 from acl_service.service import AccessService
-from directory import leases, outbox
+from directory import outbox
 from directory.errors import DirectoryError
 from emqx.api.broker import BrokerApi
 from emqx.errors import EmqxError
@@ -45,10 +43,7 @@ LATEST_ANSWER_S: Final = 3.2
 """A little more than the authorizer's `request_timeout`, as `mchat emqx apply` sets it (emqx.desired)."""
 
 _LEASE: Final = "enforcement.sessions"
-_LEASE_MS: Final = 10_000
-_LEASE_EVERY_S: Final = 3.0
 _ANEW_S: Final = 1.0
-_LET_GO_S: Final = 1.0
 
 
 class Enforcement:
@@ -73,7 +68,8 @@ class Enforcement:
         self._database = database
         self._api = api
         self._now_ms = service.now_ms
-        self._holder = f"{socket.gethostname()[:24]}:{os.getpid()}:{secrets.token_hex(4)}"
+        holder = new_holder()
+        self._lease = Lease(database, _LEASE, holder=holder, now_ms=service.now_ms, clock=service.clock)
         self._sweep_s = settings.sweep_seconds
         catch_up = service.feed.catch_up
         sleep = asyncio.sleep
@@ -87,7 +83,7 @@ class Enforcement:
             memory,
             peers,
             service.now_ms,
-            self._holder,
+            holder,
             push=settings.push,
             lasting=not settings.connect_rules,
             limit=settings.push_rules,
@@ -107,7 +103,7 @@ class Enforcement:
             ledger,
             catch_up=catch_up,
             now_ms=service.now_ms,
-            holder=self._holder,
+            holder=holder,
             # An allow given before the change may be on its way for as long as the broker waits for it.
             confirm_ms=max(stale_ms, int(latest_answer_s * 1000)),
             drains=drains,
@@ -122,7 +118,7 @@ class Enforcement:
             ledger,
             catch_up=catch_up,
             now_ms=service.now_ms,
-            holder=self._holder,
+            holder=holder,
             silence_ms=stale_ms + int(settings.outage_grace * 1000),
             sleep=sleep,
             drains=drains,
@@ -155,40 +151,15 @@ class Enforcement:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self._let_go()
-
-    async def _let_go(self) -> None:
-        """Leave the sessions to another worker at once; one that is killed keeps them till its lease ends."""
-        try:
-            async with asyncio.timeout(_LET_GO_S), self._database.write() as connection:
-                await leases.release(connection, _LEASE, holder=self._holder)
-        except (DirectoryError, TimeoutError) as error:
-            log.warning("the lease of the sessions ends by itself", error=str(error) or type(error).__name__)
 
     async def _sessions(self) -> None:
         """Follow sessions and sweep, in one worker of all at a time."""
-        while True:
-            if await self._leads():
-                work = asyncio.gather(self._pusher.run(), self._sweeps())
-                try:
-                    while await self._leads():
-                        await asyncio.wait([work], timeout=_LEASE_EVERY_S)
-                        if work.done():
-                            work.result()
-                finally:
-                    work.cancel()
-                    await asyncio.gather(work, return_exceptions=True)
-            await asyncio.sleep(_LEASE_EVERY_S)
+        await self._lease.lead(self._follow)
 
-    async def _leads(self) -> bool:
-        try:
-            async with self._database.write() as connection:
-                return await leases.acquire(
-                    connection, _LEASE, holder=self._holder, now_ms=self._now_ms(), hold_ms=_LEASE_MS
-                )
-        except DirectoryError as error:
-            log.warning("the lease of the sessions waits for the database", error=str(error))
-            return False
+    async def _follow(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._pusher.run())
+            group.create_task(self._sweeps())
 
     async def _sweeps(self) -> None:
         while True:

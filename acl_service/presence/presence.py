@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from acl_service.lease import Lease, new_holder
 from acl_service.presence.counters import Counters
 from acl_service.presence.following import Following
 from acl_service.presence.gaps import Gaps
@@ -21,7 +19,7 @@ from acl_service.presence.intruders import Intruders
 from acl_service.presence.projection import Projector
 from acl_service.presence.reconcile import Findings, Reconciler
 from acl_service.service import AccessService
-from directory import leases, presence, subscriptions
+from directory import presence, subscriptions
 from directory.errors import DirectoryError
 from emqx.api.broker import BrokerApi
 from emqx.errors import EmqxError
@@ -29,8 +27,6 @@ from emqx.errors import EmqxError
 log = structlog.get_logger(__name__)
 
 _LEASE: Final = "presence"
-_LEASE_MS: Final = 10_000
-_LEASE_EVERY_S: Final = 3.0
 _ANEW_S: Final = 1.0
 _PRUNED: Final = 5_000
 
@@ -81,7 +77,7 @@ class Presence:
         self._database = database
         self._now_ms = now_ms
         self._times = times
-        self._holder = f"{socket.gethostname()[:24]}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._lease = Lease(database, _LEASE, holder=new_holder(), now_ms=now_ms, clock=service.clock)
         self._counters = counters = Counters(service.registry)
         self._projector = Projector(
             database,
@@ -108,7 +104,7 @@ class Presence:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Work until the block ends."""
-        task = asyncio.create_task(self._lead(), name="presence")
+        task = asyncio.create_task(_forever("leading", self._lead), name="presence")
         try:
             yield
         finally:
@@ -116,46 +112,21 @@ class Presence:
             await asyncio.gather(task, return_exceptions=True)
 
     async def _lead(self) -> None:
-        """Do all of it while this worker has the lease."""
-        while True:
-            if await self._leads():
-                self._why = "start"
-                parts = (
-                    ("following", self._following.run),
-                    ("projection", self._projector.run),
-                    ("reconciling", self._reconcile),
-                    ("looking", self._look),
-                    ("pruning", self._prune),
-                )
-                tasks = [asyncio.create_task(_forever(name, part), name=name) for name, part in parts]
-                try:
-                    leads = True
-                    while leads:
-                        await asyncio.sleep(_LEASE_EVERY_S)
-                        leads = await self._leads()
-                finally:
-                    for task in tasks:
-                        task.cancel()
-                    await asyncio.gather(*tasks, return_exceptions=True)
-                    await self._release()
-            await asyncio.sleep(_LEASE_EVERY_S)
+        await self._lease.lead(self._work)
 
-    async def _leads(self) -> bool:
-        try:
-            async with self._database.write() as connection:
-                return await leases.acquire(
-                    connection, _LEASE, holder=self._holder, now_ms=self._now_ms(), hold_ms=_LEASE_MS
-                )
-        except DirectoryError as error:
-            log.warning("the lease of presence waits for the database", error=str(error))
-            return False
-
-    async def _release(self) -> None:
-        try:
-            async with self._database.write() as connection:
-                await leases.release(connection, _LEASE, holder=self._holder)
-        except DirectoryError as error:
-            log.warning("the lease of presence is left to end by itself", error=str(error))
+    async def _work(self) -> None:
+        """Do all of it: this worker has the lease."""
+        self._why = "start"
+        parts = (
+            ("following", self._following.run),
+            ("projection", self._projector.run),
+            ("reconciling", self._reconcile),
+            ("looking", self._look),
+            ("pruning", self._prune),
+        )
+        async with asyncio.TaskGroup() as group:
+            for name, part in parts:
+                group.create_task(_forever(name, part), name=name)
 
     async def _reconcile(self) -> None:
         while True:

@@ -1,14 +1,14 @@
 """People's standing: derived from their devices, and projected onto their status topics."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from directory import bulk
-from directory.schema import presence_person
+from directory.schema import presence_person, watermark
 from directory.sets import among
 
 
@@ -29,6 +29,8 @@ class PersonRow:
         heard: A number that changes whenever the devices do.
         due_at: When the person is to be looked at; None = nothing is awaited.
         contradicted_at: When somebody else was heard to publish something else; None = nobody was.
+        change_number: Of the last change of status or devices, over all people; 0 before the first. Given when
+            it is stored, and seen in the order of the numbers.
     """
 
     employee_id: str
@@ -43,6 +45,7 @@ class PersonRow:
     heard: int = 0
     due_at: int | None = None
     contradicted_at: int | None = None
+    change_number: int = 0
 
 
 _DERIVED: Final = (
@@ -57,6 +60,7 @@ _DERIVED: Final = (
     "changed_at",
 )
 _AWAITED: Final = ("employee_id", "due_at", "contradicted_at")
+_NUMBERS: Final = "presence_change"
 
 
 async def people(connection: AsyncConnection, employee_ids: Collection[str]) -> dict[str, PersonRow]:
@@ -105,7 +109,7 @@ async def contradict(connection: AsyncConnection, employee_ids: Collection[str],
 async def store(
     connection: AsyncConnection, rows: Sequence[PersonRow], *, seen: Mapping[str, PersonRow]
 ) -> None:
-    """Store what was derived of people.
+    """Store what was derived of people; those whose status or devices are others now get the next change numbers.
 
     Args:
         connection: From `Database.write()`.
@@ -114,22 +118,47 @@ async def store(
     """
     table = presence_person
     now = {
-        row.employee_id: row.heard
+        row.employee_id: row
         for row in await connection.execute(
-            select(table.c.employee_id, table.c.heard)
+            select(table.c.employee_id, table.c.heard, table.c.status, table.c.devices, table.c.change_number)
             .where(among(connection, table.c.employee_id, [row.employee_id for row in rows]))
             .order_by(table.c.employee_id)
             .with_for_update()
         )
     }
-    values = [asdict(row) for row in rows]
-    await bulk.given(
-        connection, table, [{name: one[name] for name in _DERIVED} for one in values], key="employee_id"
-    )
-    unheard = [one for one in values if now.get(one["employee_id"]) == seen[one["employee_id"]].heard]
-    await bulk.given(
-        connection, table, [{name: one[name] for name in _AWAITED} for one in unheard], key="employee_id"
-    )
+    there = [one for one in rows if one.employee_id in now]
+    changed = [
+        one.employee_id
+        for one in there
+        if (one.status, one.devices) != (now[one.employee_id].status, now[one.employee_id].devices)
+    ]
+    # After the rows of people, here and everywhere: nobody who waits for them holds the numbers.
+    numbers = await _allot(connection, changed) if changed else {}
+    derived = [
+        {name: getattr(one, name) for name in _DERIVED}
+        | {"change_number": numbers.get(one.employee_id, now[one.employee_id].change_number)}
+        for one in there
+    ]
+    await bulk.given(connection, table, derived, key="employee_id")
+    unheard = [
+        {name: getattr(one, name) for name in _AWAITED}
+        for one in there
+        if now[one.employee_id].heard == seen[one.employee_id].heard
+    ]
+    await bulk.given(connection, table, unheard, key="employee_id")
+
+
+async def newest_change(connection: AsyncConnection) -> int:
+    """Read the greatest change number that was given; 0 before the first."""
+    return await connection.scalar(select(watermark.c.value).where(watermark.c.name == _NUMBERS)) or 0
+
+
+async def _allot(connection: AsyncConnection, employee_ids: Sequence[str]) -> dict[str, int]:
+    """Give numbers; the row that they come from is locked to the commit, so that they are seen in order."""
+    row = {"name": _NUMBERS, "value": len(employee_ids)}
+    await bulk.upsert(connection, watermark, [row], keys=("name",), added=("value",))
+    last = await newest_change(connection)
+    return dict(zip(employee_ids, range(last - len(employee_ids) + 1, last + 1), strict=True))
 
 
 def _person(row: Row[*tuple[Any, ...]]) -> PersonRow:

@@ -31,7 +31,7 @@ employee = Table(
     text("name"),
     Column("role", key(16), nullable=False),
     Column("status", key(16), nullable=False),
-    Column("department_id", key(), ForeignKey("department.department_id"), index=True),
+    Column("department_id", key(), ForeignKey("department.department_id")),
     Column("manager_id", key(), ForeignKey("employee.employee_id"), index=True),
     Column("is_ai_agent", Boolean, nullable=False, server_default=false()),
     Column("agent_profile", JSON(none_as_null=True)),
@@ -41,6 +41,7 @@ employee = Table(
     one_of("role", ROLES),
     one_of("status", STATUSES),
     Index("ix_employee_role_status", "role", "status"),
+    Index("ix_employee_department_id_employee_id", "department_id", "employee_id"),
 )
 
 credential = Table(

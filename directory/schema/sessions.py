@@ -87,13 +87,14 @@ presence_history = Table(
     text("reason"),
     moment("recorded_at"),
     UniqueConstraint("client_id", "epoch", "kind"),
-    Index("ix_presence_history_employee_id_happened_at", "employee_id", "happened_at"),
+    Index("ix_presence_history_employee_id_history_id", "employee_id", "history_id"),
     Index("ix_presence_history_recorded_at", "recorded_at"),
     sqlite_autoincrement=True,
 )
 
 # A person's standing, derived from the devices. `payload` is the last projection, `published` whether the broker
 # has it; whoever changes what it is derived from adds one to `heard` and sets `due_at`, when it is looked at again.
+# `change_number` rises over all people with each stored change of `status` or `devices`, in commit order.
 presence_person = Table(
     "presence_person",
     metadata,
@@ -109,8 +110,10 @@ presence_person = Table(
     Column("heard", BigInteger, nullable=False, server_default="0"),
     moment("due_at", nullable=True),
     moment("contradicted_at", nullable=True),
+    Column("change_number", BigInteger, nullable=False, server_default="0"),
     Index("ix_presence_person_due_at", "due_at"),
     Index("ix_presence_person_status", "status", "employee_id"),
+    Index("ix_presence_person_change_number", "change_number"),
 )
 
 # `epoch` is EMQX's `connected_at` (presence, rule 2), null in events of brokers before 5.8.6.

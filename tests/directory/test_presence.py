@@ -141,7 +141,7 @@ async def test_people_are_due_until_looked_at_and_again_when_heard_of_meanwhile(
         ]
         await standing.store(connection, looked, seen=seen)
         found = await standing.people(connection, ["ann", "bob", "nobody"])
-        assert found["ann"] == replace(looked[0], heard=1)
+        assert found["ann"] == replace(looked[0], heard=1, change_number=1)
         assert (found["bob"].status, found["bob"].due_at, found["bob"].contradicted_at) == ("online", 6, 6)
         assert set(found) == {"ann", "bob"}
         # The twin: nothing was heard since.

@@ -46,7 +46,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(
-        "ix_presence_history_employee_id_happened_at", "presence_history", ["employee_id", "happened_at"]
+        "ix_presence_history_employee_id_history_id", "presence_history", ["employee_id", "history_id"]
     )
     op.create_index("ix_presence_history_recorded_at", "presence_history", ["recorded_at"])
     op.create_table(
@@ -63,14 +63,21 @@ def upgrade() -> None:
         sa.Column("heard", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("due_at", sa.BigInteger(), nullable=True),
         sa.Column("contradicted_at", sa.BigInteger(), nullable=True),
+        sa.Column("change_number", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("employee_id", name=op.f("pk_presence_person")),
     )
     op.create_index("ix_presence_person_due_at", "presence_person", ["due_at"])
     op.create_index("ix_presence_person_status", "presence_person", ["status", "employee_id"])
+    op.create_index("ix_presence_person_change_number", "presence_person", ["change_number"])
+    # In the order in which people are listed, so that a page of a department needs no sorting.
+    op.drop_index("ix_employee_department_id", "employee")
+    op.create_index("ix_employee_department_id_employee_id", "employee", ["department_id", "employee_id"])
 
 
 def downgrade() -> None:
     """Remove them; what is known of people is derived again from the events that are kept."""
+    op.drop_index("ix_employee_department_id_employee_id", "employee")
+    op.create_index("ix_employee_department_id", "employee", ["department_id"])
     op.drop_table("presence_person")
     op.drop_table("presence_history")
     op.drop_column("subscription", "live")

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 import structlog
 
+from acl_service.instants import iso
 from acl_service.presence.counters import Counters
 from acl_service.presence.echoes import Echoes
 from acl_service.presence.hearing import Said, status_prefix
@@ -42,8 +42,6 @@ _MOST_INSISTENT: Final = 10_000
 _AT_ONCE: Final = 200
 _EVERY_S: Final = 0.05
 _AGAIN_MS: Final = 1_000
-
-_MILLISECOND: Final = 1_000
 
 
 class Projection(msgspec.Struct, frozen=True):
@@ -230,10 +228,5 @@ def _waits(row: PersonRow) -> bool:
 
 
 def _payload(found: Derived, version: int, now_ms: int) -> str:
-    projection = Projection(found.status, _iso(now_ms), _iso(found.last_seen), found.devices, version)
+    projection = Projection(found.status, iso(now_ms), iso(found.last_seen), found.devices, version)
     return msgspec.json.encode(projection).decode()
-
-
-def _iso(at_ms: int) -> str:
-    at = datetime.fromtimestamp(at_ms // _MILLISECOND, UTC)
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{at_ms % _MILLISECOND:03d}Z"

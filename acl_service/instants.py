@@ -1,0 +1,21 @@
+"""Moments as they go over the wire: ISO 8601, UTC, milliseconds and `Z` (design, "Data")."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+_SECOND: Final = 1_000
+_LAST_MS: Final = 253_402_300_799_999
+
+
+def iso(at_ms: int) -> str:
+    """Write a moment, milliseconds since the epoch; one that no calendar holds (a clock gone mad) as the nearest."""
+    at_ms = min(max(at_ms, 0), _LAST_MS)
+    at = datetime.fromtimestamp(at_ms // _SECOND, UTC)
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{at_ms % _SECOND:03d}Z"
+
+
+def iso_or_none(at_ms: int | None) -> str | None:
+    """Write a moment, if there is one."""
+    return None if at_ms is None else iso(at_ms)

@@ -49,6 +49,11 @@ class ActivePolicy:
         """The policy's version, None when there is no policy."""
         return None if self._row is None else self._row.version
 
+    @property
+    def presence_public(self) -> bool:
+        """Whether everybody may see who is online; nobody may by a policy that cannot be read (decision 14)."""
+        return self._document is not None and self._document.presence_public
+
     def program(self, role: str) -> Program:
         """The rules of one role, compiled once; a role without rules denies everything (decision 14)."""
         program = self._programs.get(role)

@@ -56,6 +56,7 @@ class Document:
         zones: the mountpoints of the zones that have one.
         spaces: the named topic spaces.
         roles: the rules of each role, inherited ones first.
+        presence_public: whether everybody may see who is online.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Document:
     zones: Mapping[str, Mountpoint]
     spaces: Mapping[str, tuple[Template, ...]]
     roles: Mapping[str, tuple[Rule, ...]]
+    presence_public: bool = False
 
     @classmethod
     def load(cls, text: str, service: str = "", *, presence_public: bool | None = None) -> "Document":
@@ -136,6 +138,7 @@ class _Reading:
                 role: tuple(rule for each in self._lineage(role) for rule in self._own[each])
                 for role in self._own
             },
+            bool(self._switch),
         )
 
     def _read_zones(self, zones: Table) -> None:

@@ -53,6 +53,38 @@ class AccessSettings(BaseSettings):
         gt=0,
         description="Seconds between two comparisons of everything that the broker holds with what it was given.",
     )
+    presence_grace: float = Field(
+        5.0,
+        ge=0,
+        le=300,
+        description="Seconds that the end of a connection which nobody meant (a network that is lost) waits before the "
+        "person is shown as offline.",
+    )
+    presence_reconcile: float = Field(
+        300.0,
+        ge=1,
+        le=86_400,
+        description="Seconds between two comparisons of who is online with the broker's own list of clients. One that "
+        "nobody let in is kicked at the second of them.",
+    )
+    presence_look: float = Field(
+        10.0,
+        ge=0.1,
+        le=300,
+        description="Seconds between two looks for events that the broker lost and for its nodes that are gone.",
+    )
+    presence_silence: float = Field(
+        60.0,
+        ge=1,
+        le=86_400,
+        description="Seconds without any event after which the broker's number of clients is compared with ours.",
+    )
+    presence_history: float = Field(
+        30 * 86_400.0,
+        ge=60,
+        le=10 * 366 * 86_400.0,
+        description="Seconds for which it is kept who came and went; default: 30 days.",
+    )
     hooks_bind: str = Field(
         "127.0.0.1:8085", description="Address and port on which the broker's questions are answered."
     )

@@ -15,14 +15,17 @@ import uvloop
 
 from acl_service.enforcement.enforcement import Enforcement
 from acl_service.heartbeat import Heartbeat
+from acl_service.presence.presence import Presence, Times
 from acl_service.retention import Keeping, Retention
 from acl_service.service import AccessService
+from acl_service.settings import AccessSettings
 from directory.connections import parse_url
 from directory.database import Database
 from directory.ids import new_id
 from directory.migrations.upgrade import check_schema
 from directory.settings import DirectorySettings
 from emqx.api.broker import BrokerApi
+from emqx.desired.settings import DesiredSettings
 from emqx.laptop.server import LaptopBroker
 from mchat.errors import CommandError
 from mchat.listeners import Listener, bind, serve
@@ -105,10 +108,12 @@ async def serve_parts(command: CommandSettings, parts: tuple[str, ...], *, with_
                 feed_poll_s=directory.feed_poll,
             )
         )
-        enforcement = None
+        working: list[Enforcement | Presence] = []
         if "worker" in parts:
             api = await stack.enter_async_context(BrokerApi(api_settings(command)))
-            enforcement = Enforcement(service, api, feed_stale_s=directory.feed_stale)
+            working.append(Enforcement(service, api, feed_stale_s=directory.feed_stale))
+            action = f"http:{DesiredSettings().action}"
+            working.append(Presence(service, api, presence_times(access), action=action))
         listeners = []
         if "hooks" in parts:
             app = service.hooks()
@@ -124,11 +129,14 @@ async def serve_parts(command: CommandSettings, parts: tuple[str, ...], *, with_
         if "admin" in parts:
             listeners.append(Listener(service.admin(), sockets["admin"]))
         stop = await stack.enter_async_context(stop_signals(with_parent=with_parent))
-        if enforcement is not None:
-            await stack.enter_async_context(enforcement.running())
+        for part in working:
+            await stack.enter_async_context(part.running())
+        if "worker" in parts:
             # Silent processes are forgotten long after they count as having applied everything.
             silent = 3_600.0 + directory.feed_stale + access.outage_grace
-            retention = Retention(database, now_ms, Keeping(replicas=silent))
+            # What history is made of is not kept for longer than history.
+            events = min(access.presence_history, Keeping().events)
+            retention = Retention(database, now_ms, Keeping(replicas=silent, events=events))
             work = asyncio.create_task(retention.run(), name="retention")
             stack.push_async_callback(_cancel, work)
         log.info("serving", parts=list(parts), **{part: _name(bound) for part, bound in sockets.items()})
@@ -141,6 +149,17 @@ async def serve_laptop(command: CommandSettings, *, with_parent: bool = False) -
     broker = LaptopBroker(laptop_settings(command, access_settings(command)))
     async with stop_signals(with_parent=with_parent) as stop, broker:
         await stop.wait()
+
+
+def presence_times(access: AccessSettings) -> Times:
+    """How often and how long presence does what, as the settings say."""
+    return Times(
+        grace=access.presence_grace,
+        reconcile=access.presence_reconcile,
+        look=access.presence_look,
+        silence=access.presence_silence,
+        history=access.presence_history,
+    )
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

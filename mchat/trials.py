@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -18,9 +19,13 @@ from mchat.roots import now_ms
 REFUSED = "refused"
 CONNECTED = "connected"
 GRANTED = "granted"
+ONLINE = "online"
 
 REMOVAL_S = 2.0
 """An allow may come from memory until the change feed has told of the removal (decision 7)."""
+
+STATUS_S = 10.0
+"""The worker that has just been started may still wait for its lease, and reads the broker's list first."""
 
 Await = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -127,6 +132,17 @@ def _try_topics(
     trials.add("bob, an outsider, subscribes that group", REFUSED, subscribing(bob, "mchat/group/team"))
     trials.add("the gateway subscribes all requests", GRANTED, subscribing(gateway, "mchat/msg/req/+/+"))
     trials.add("bob subscribes his own inbox", GRANTED, subscribing(bob, "mchat/inbox/bob"))
+    trials.add(
+        "bob, who shares no group with alice, subscribes her status",
+        REFUSED,
+        subscribing(bob, "mchat/status/alice"),
+    )
+
+    def status() -> str:
+        outcome = subscribing(alice, "mchat/status/alice")()
+        return _status(alice) if outcome == GRANTED else outcome
+
+    trials.add("alice, who is connected, reads that she is online", ONLINE, status)
 
     def request() -> str:
         alice.publish("mchat/msg/req/bob_pc/1", "forged")
@@ -164,6 +180,16 @@ def _try_topics(
         return outcome
 
     trials.add("bob is removed: refused within two seconds", REFUSED, leave)
+
+
+def _status(probe: Probe) -> str:
+    """Wait until the retained status says that its person is online; the last that it said, if it does not."""
+    said = "nothing"
+    ends = time.monotonic() + STATUS_S
+    while said != ONLINE and time.monotonic() < ends:
+        for payload in probe.heard(until="", patience_s=0.1):
+            said = json.loads(payload)["status"]
+    return said
 
 
 async def _people(database: Database, password: str, token: str) -> None:

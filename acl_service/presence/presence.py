@@ -19,12 +19,16 @@ from acl_service.presence.intruders import Intruders
 from acl_service.presence.projection import Projector
 from acl_service.presence.reconcile import Findings, Reconciler
 from acl_service.service import AccessService
-from directory import presence, subscriptions
+from directory import events, presence, subscriptions
 from directory.errors import DirectoryError
 from emqx.api.broker import BrokerApi
 from emqx.errors import EmqxError
 
 log = structlog.get_logger(__name__)
+
+OVERDUE_S: Final = 60.0
+"""A reconciliation that fails, or an event that is not taken in, for so long makes health red. Longer than a number
+that is missing is looked for: meanwhile what comes behind it counts as not taken in (`following.LATE_MS`)."""
 
 _LEASE: Final = "presence"
 _ANEW_S: Final = 1.0
@@ -54,6 +58,14 @@ class Times:
     prune: float = 600.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Failing:
+    """Since when reconciliation fails (monotonic seconds), and what was wrong the last time."""
+
+    since_s: float
+    fault: str
+
+
 class Presence:
     """One worker's presence, to be run; the others wait for its lease.
 
@@ -73,6 +85,7 @@ class Presence:
         action: str = "http:mchat_events",
     ) -> None:
         times = times or Times()
+        self._clock = service.clock
         database, now_ms, sleep = service.database, service.now_ms, asyncio.sleep
         self._database = database
         self._now_ms = now_ms
@@ -100,6 +113,8 @@ class Presence:
         self._gaps = Gaps(database, api, action, silence_ms=int(times.silence * 1000), now_ms=now_ms)
         self._wanted = asyncio.Event()
         self._why = "start"
+        self._failing: _Failing | None = None
+        service.checks["presence"] = self._fault
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -117,6 +132,7 @@ class Presence:
     async def _work(self) -> None:
         """Do all of it: this worker has the lease."""
         self._why = "start"
+        self._failing = None
         parts = (
             ("following", self._following.run),
             ("projection", self._projector.run),
@@ -138,11 +154,15 @@ class Presence:
                 await self._gaps.look()
                 found = await self._reconciler.reconcile()
             except (DirectoryError, EmqxError) as error:
-                self._counters.failed("reconcile")
+                self._fails(str(error), why)
                 log.warning("reconciliation is left to the next one", error=str(error))
-                self._why = why
                 await asyncio.sleep(self._times.again)
                 continue
+            except Exception as error:
+                # Not its words: they may show what was read.
+                self._fails(type(error).__name__, why)
+                raise
+            self._failing = None
             self._counters.reconciled(why)
             _tell(why, found)
             try:
@@ -150,6 +170,28 @@ class Presence:
                     await self._wanted.wait()
             except TimeoutError:
                 continue
+
+    def _fails(self, fault: str, why: str) -> None:
+        self._counters.failed("reconcile")
+        self._why = why
+        since = self._clock() if self._failing is None else self._failing.since_s
+        self._failing = _Failing(since, fault)
+
+    async def _fault(self) -> str | None:
+        """What is wrong, for the worker that leads; the others have nothing to say."""
+        if not self._lease.held:
+            return None
+        if self._failing is not None:
+            for_s = self._clock() - self._failing.since_s
+            if for_s >= OVERDUE_S:
+                return f"reconciliation fails for {for_s:.0f} s: {self._failing.fault}"
+        async with self._database.read() as connection:
+            waiting = await events.after(connection, await presence.place(connection), 1)
+            newest = await events.newest(connection)
+        age_s = (self._now_ms() - waiting[0].received_at) / 1000 if waiting else 0.0
+        if age_s < OVERDUE_S:
+            return None
+        return f"events are not taken in, for up to {age_s:.0f} s: {waiting[0].event_id} to {newest}"
 
     async def _look(self) -> None:
         while True:

@@ -7,7 +7,7 @@ with `claim_enforced` looks at it again until it can be finished (decision 8: en
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, and_, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from directory.errors import InvalidValue
@@ -97,22 +97,29 @@ async def claim_enforced(
 
 
 async def enforced(
-    connection: AsyncConnection, outbox_id: int, *, holder: str, now_ms: int, confirm_at_ms: int
-) -> bool:
-    """Note that work is in effect, and give it back to be looked at again; tells whether `holder` held it.
+    connection: AsyncConnection,
+    outbox_ids: Collection[int],
+    *,
+    holder: str,
+    now_ms: int,
+    confirm_at_ms: int,
+) -> set[int]:
+    """Note that work is in effect, and give it back to be looked at again; returns what `holder` held of it.
 
     The first such note stays: `enforced_at` is when it came in effect, however often it is looked at.
 
     Args:
         connection: From `Database.write()`.
-        outbox_id: Which work.
+        outbox_ids: Which work.
         holder: Who has it.
         now_ms: The time, milliseconds since the epoch.
         confirm_at_ms: From when it is due again.
     """
+    if not outbox_ids:
+        return set()
     noted = await connection.execute(
         update(outbox)
-        .where(_held(outbox_id, holder))
+        .where(outbox.c.outbox_id.in_(_held(outbox_ids, holder)))
         .values(
             enforced_at=func.coalesce(outbox.c.enforced_at, now_ms),
             available_at=confirm_at_ms,
@@ -120,8 +127,9 @@ async def enforced(
             claimed_until=None,
             last_error="",
         )
+        .returning(outbox.c.outbox_id)
     )
-    return noted.rowcount == 1
+    return set(noted.scalars())
 
 
 async def look_again(
@@ -134,12 +142,7 @@ async def look_again(
     if outbox_ids:
         await connection.execute(
             update(outbox)
-            .where(
-                outbox.c.outbox_id.in_(sorted(outbox_ids)),
-                outbox.c.claimed_by == holder,
-                outbox.c.enforced_at.is_not(None),
-                outbox.c.done_at.is_(None),
-            )
+            .where(outbox.c.outbox_id.in_(_held(outbox_ids, holder).where(outbox.c.enforced_at.is_not(None))))
             .values(available_at=at_ms, claimed_by=None, claimed_until=None, last_error="")
         )
 
@@ -153,23 +156,13 @@ async def renew(
     """
     if not outbox_ids:
         return set()
-    # In one order everywhere, so that two who write some of the same rows never wait for each other.
-    mine = (
-        select(outbox.c.outbox_id)
-        .where(
-            outbox.c.outbox_id.in_(sorted(outbox_ids)),
-            outbox.c.claimed_by == holder,
-            outbox.c.done_at.is_(None),
-        )
-        .order_by(outbox.c.outbox_id)
-        .with_for_update()
+    renewed = await connection.execute(
+        update(outbox)
+        .where(outbox.c.outbox_id.in_(_held(outbox_ids, holder)))
+        .values(claimed_until=now_ms + hold_ms)
+        .returning(outbox.c.outbox_id)
     )
-    kept = set(await connection.scalars(mine))
-    if kept:
-        await connection.execute(
-            update(outbox).where(outbox.c.outbox_id.in_(kept)).values(claimed_until=now_ms + hold_ms)
-        )
-    return kept
+    return set(renewed.scalars())
 
 
 async def note(connection: AsyncConnection, outbox_id: int, *, holder: str, progress: str) -> bool:
@@ -180,18 +173,26 @@ async def note(connection: AsyncConnection, outbox_id: int, *, holder: str, prog
     """
     if len(progress) > MAX_PROGRESS:
         raise InvalidValue(f"progress of {len(progress)} characters: at most {MAX_PROGRESS}")
-    noted = await connection.execute(update(outbox).where(_held(outbox_id, holder)).values(progress=progress))
+    mine = _held([outbox_id], holder)
+    noted = await connection.execute(
+        update(outbox).where(outbox.c.outbox_id.in_(mine)).values(progress=progress)
+    )
     return noted.rowcount == 1
 
 
-async def finish(connection: AsyncConnection, outbox_id: int, *, holder: str, now_ms: int) -> bool:
-    """Note that work is done; tells whether `holder` still held it."""
+async def finish(
+    connection: AsyncConnection, outbox_ids: Collection[int], *, holder: str, now_ms: int
+) -> set[int]:
+    """Note that work is done; returns what `holder` still held of it."""
+    if not outbox_ids:
+        return set()
     done = await connection.execute(
         update(outbox)
-        .where(_held(outbox_id, holder))
+        .where(outbox.c.outbox_id.in_(_held(outbox_ids, holder)))
         .values(done_at=now_ms, claimed_until=None, last_error="")
+        .returning(outbox.c.outbox_id)
     )
-    return done.rowcount == 1
+    return set(done.scalars())
 
 
 async def postpone(
@@ -200,7 +201,7 @@ async def postpone(
     """Give work back until `until_ms`, with what went wrong; tells whether `holder` still held it."""
     given_back = await connection.execute(
         update(outbox)
-        .where(_held(outbox_id, holder))
+        .where(outbox.c.outbox_id.in_(_held([outbox_id], holder)))
         .values(available_at=until_ms, claimed_by=None, claimed_until=None, last_error=error[:1_000])
     )
     return given_back.rowcount == 1
@@ -260,8 +261,21 @@ async def _take(
         )
 
 
-def _held(outbox_id: int, holder: str) -> ColumnElement[bool]:
-    return and_(outbox.c.outbox_id == outbox_id, outbox.c.claimed_by == holder, outbox.c.done_at.is_(None))
+def _held(outbox_ids: Collection[int], holder: str) -> Select[tuple[int]]:
+    """Choose, of some work, what `holder` has.
+
+    In one order everywhere, so that two who write some of the same rows never wait for each other.
+    """
+    return (
+        select(outbox.c.outbox_id)
+        .where(
+            outbox.c.outbox_id.in_(sorted(outbox_ids)),
+            outbox.c.claimed_by == holder,
+            outbox.c.done_at.is_(None),
+        )
+        .order_by(outbox.c.outbox_id)
+        .with_for_update()
+    )
 
 
 def _claimed(row: Row[*tuple[Any, ...]]) -> OutboxRow:

@@ -149,17 +149,23 @@ class Confirmer:
         except (AccessError, DirectoryError, EmqxError) as error:
             # One of them may stand in the way of all: each by itself, so that only its own work waits.
             log.info("changes are confirmed one by one", count=len(rows), error=str(error))
+        done: list[OutboxRow] = []
+        again: list[OutboxRow] = []
         for row in rows:
             found = scopes.get(row.outbox_id)
             if found is None or not found.wide:
-                await self._attempt(row, found, applied, draining)
+                over = await self._attempt(row, found, applied, draining)
+                if over is not None:
+                    (done if over else again).append(row)
             elif self._wide is None or self._wide.done():
                 # It takes its time, in which others are to be confirmed.
                 self._wide = asyncio.create_task(
-                    self._attempt(row, found, applied, draining), name=f"confirm-{row.outbox_id}"
+                    self._confirm_wide(row, found, applied), name=f"confirm-{row.outbox_id}"
                 )
             else:
-                await self._again([row])
+                again.append(row)
+        await self._finish(done)
+        await self._again(again)
 
     async def _scope(self, row: OutboxRow) -> Scope:
         return await self._scopes.of(row, beside=self._spread.done(row.outbox_id) is None)
@@ -172,21 +178,31 @@ class Confirmer:
             self._right.discard(row.outbox_id)
         await self._again([row for row in rows if not self._spread.done(row.outbox_id)])
 
+    async def _confirm_wide(self, row: OutboxRow, scope: Scope, applied: Applied) -> None:
+        try:
+            over = await self._attempt(row, scope, applied, None)
+            if over is not None:
+                await (self._finish([row]) if over else self._again([row]))
+        except DirectoryError as away:
+            log.warning("confirmation waits for its claim to end", work=row.outbox_id, error=str(away))
+
     async def _attempt(
         self, row: OutboxRow, scope: Scope | None, applied: Applied, draining: list[Session] | None
-    ) -> None:
+    ) -> bool | None:
+        """Tell whether work is done; None: that could not be told, and it has been put off."""
         try:
-            await self._confirm(row, scope or await self._scope(row), applied, draining)
+            return await self._confirmed(row, scope or await self._scope(row), applied, draining)
         except (AccessError, DirectoryError, EmqxError) as error:
             try:
                 await self._postpone(row, error)
             except DirectoryError as away:
                 log.warning("confirmation waits for its claim to end", work=row.outbox_id, error=str(away))
+        return None
 
-    async def _confirm(
+    async def _confirmed(
         self, row: OutboxRow, scope: Scope, applied: Applied, draining: list[Session] | None
-    ) -> None:
-        """Finish work, or have it looked at again.
+    ) -> bool:
+        """Tell whether work is done, or is to be looked at again.
 
         Args:
             row: the work.
@@ -202,12 +218,9 @@ class Confirmer:
             # A worker that died took this over from its memory.
             self._spread.add(row.outbox_id, scope.beside)
             spread = not scope.beside
-        if ready and spread and (row.kind != "client_block" or await self._unblocked(row)):
-            await self._finish([row])
-        else:
-            if ready and not spread:
-                self._right.add(row.outbox_id)
-            await self._again([row])
+        if ready and not spread:
+            self._right.add(row.outbox_id)
+        return ready and spread and (row.kind != "client_block" or await self._unblocked(row))
 
     async def _postpone(self, row: OutboxRow, error: Exception) -> None:
         self._ledger.failed()
@@ -258,12 +271,10 @@ class Confirmer:
             return
         now_ms = self._now_ms()
         async with self._database.write() as connection:
-            done = [
-                row
-                for row in rows
-                if await outbox.finish(connection, row.outbox_id, holder=self._holder, now_ms=now_ms)
-            ]
+            done = await outbox.finish(
+                connection, [row.outbox_id for row in rows], holder=self._holder, now_ms=now_ms
+            )
         for row in rows:
             self._spread.forget(row.outbox_id)
-        for row in done:
-            self._ledger.confirmed(row.kind, now_ms - row.created_at)
+            if row.outbox_id in done:
+                self._ledger.confirmed(row.kind, now_ms - row.created_at)

@@ -246,19 +246,16 @@ class Enforcer:
     async def _enforced(self, rows: Sequence[OutboxRow]) -> None:
         now_ms = self._now_ms()
         async with self._database.write() as connection:
-            held = [
-                row
-                for row in rows
-                if await outbox.enforced(
-                    connection,
-                    row.outbox_id,
-                    holder=self._holder,
-                    now_ms=now_ms,
-                    confirm_at_ms=now_ms + self._confirm_ms,
-                )
-            ]
-        for row in held:
-            self._ledger.enforced(row.kind, now_ms - row.created_at)
+            held = await outbox.enforced(
+                connection,
+                [row.outbox_id for row in rows],
+                holder=self._holder,
+                now_ms=now_ms,
+                confirm_at_ms=now_ms + self._confirm_ms,
+            )
+        for row in rows:
+            if row.outbox_id in held:
+                self._ledger.enforced(row.kind, now_ms - row.created_at)
 
     def _progress(self, row: OutboxRow) -> Callable[[int], Awaitable[None]]:
         async def seen(sessions: int) -> None:

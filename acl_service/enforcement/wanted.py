@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 from acl_service.policy.connect import ConnectRule
@@ -37,6 +38,7 @@ class Wanted:
         return row.stale or row.claimed_by is not None or row.rules != self.written.rules
 
 
+@lru_cache(20_000)
 def built_in(rule: ConnectRule) -> BuiltInRule:
     """A rule in the words of the built-in database (contract 5.1, emqx-measured "Built-in database rules")."""
     retain: bool | Literal["all"] = "all" if rule.retain is None else rule.retain

@@ -9,11 +9,12 @@ take it away.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice, product
 from typing import Final
 
 from acl_service.policy.connect import STEPS, ConnectRule, perhaps_mounted
-from acl_service.policy.denies import MARKS, Own, Search
+from acl_service.policy.denies import MARKS, Denies, Own, Search
 from acl_service.policy.grants import Grants
 from acl_service.policy.lasting import read_plainly
 from acl_service.policy.rules import Action, Effect, Rule
@@ -81,30 +82,37 @@ def pushed(
         (MARKS[Placeholder.CLIENT_ID], grants.client_level),
         (MARKS[Placeholder.EMPLOYEE_ID], grants.employee_level),
     )
-    denies = [index.denies for index in grants.layers]
+    denies = [index.denies for index in grants.layers if index.denies.count]
     found: dict[ConnectRule, None] = {}
     left: list[LeftOut] = []
     for rule, action, words in _candidates(grants, others, zone, lasting=lasting):
         topic = "/".join(words)
         if rule.valid_from_ms is not None or rule.valid_until_ms is not None:
             left.append(LeftOut(topic, "it begins or ends by itself"))
-        elif (told := _told(rule, action, words)) is None:
+        elif (told := _told(rule.qos, rule.retain, action, words)) is None:
             left.append(LeftOut(topic, "the broker would read it as another"))
         elif told in found:
             continue
         elif len(found) >= limit:
             left.append(LeftOut(topic, f"more than {limit} rules"))
+        elif denies and _barred(denies, Search(zone, now_ms, own, STEPS), words, action, rule.priority):
+            left.append(LeftOut(topic, "a deny may take it back"))
         else:
-            search = Search(zone, now_ms, own, STEPS)
-            if any(search.barred(each, canonical(words), action, rule.priority) for each in denies):
-                left.append(LeftOut(topic, "a deny may take it back"))
-            else:
-                found[told] = None
+            found[told] = None
     return Pushed(tuple(found), tuple(left))
+
+
+def _barred(
+    denies: list[Denies], search: Search, words: tuple[str, ...], action: Action, priority: int
+) -> bool:
+    return any(search.barred(each, canonical(words), action, priority) for each in denies)
 
 
 _MOST_WRITTEN: Final = 10_000
 """Filters that one rule is written out into at most: with more, nothing fits into any limit."""
+
+_MOST_TOLD: Final = 20_000
+"""Rules that are remembered as the broker is told them."""
 
 _GROUPS, _HIMSELF, _EXCEPTIONS, _OTHERS = range(4)
 
@@ -146,16 +154,22 @@ def _written_out(rule: Rule, grants: Grants, peers: tuple[str, ...]) -> Iterator
     return islice(product(*levels), _MOST_WRITTEN)
 
 
-def _told(rule: Rule, action: Action, words: tuple[str, ...]) -> ConnectRule | None:
-    """The rule in the broker's terms; `None` if it would read the filter as another one."""
+@lru_cache(_MOST_TOLD)
+def _told(
+    qos: frozenset[int] | None, retain: bool | None, action: Action, words: tuple[str, ...]
+) -> ConnectRule | None:
+    """The rule in the broker's terms; `None` if it would read the filter as another one.
+
+    Remembered, because what one person is told of his groups and peers, they are told too.
+    """
     topic = "/".join(words)
     if not read_plainly(topic):
         return None
-    qos = None if rule.qos is None else tuple(sorted(rule.qos))
+    levels = None if qos is None else tuple(sorted(qos))
     wild = SINGLE in words or MULTI in words
     if action is Action.PUBLISH:
         # Up to 5.8.1 the broker lets a leading wildcard match `$…`.
         if words[0] in (SINGLE, MULTI):
             return None
-        return ConnectRule("allow", "publish", topic, qos, None if rule.retain is True else False)
-    return ConnectRule("allow", "subscribe", f"eq {topic}" if wild else topic, qos)
+        return ConnectRule("allow", "publish", topic, levels, None if retain is True else False)
+    return ConnectRule("allow", "subscribe", f"eq {topic}" if wild else topic, levels)

@@ -28,6 +28,7 @@ class Placeholder(enum.Enum):
 
 _SERVICE: Final = "${service}"
 _KNOWN: Final[Mapping[str, Placeholder]] = {each.value: each for each in Placeholder}
+_PLAIN: Final = re.compile(r"[^$/+#\0][^/+#\0]*").fullmatch
 _MENTION: Final = re.compile(r"\$\{[^{}]*\}")
 
 
@@ -42,11 +43,18 @@ class Template:
         levels: literal text, `+`, `#`, or a placeholder, one for each level; `${service}` is resolved.
         wide: it reaches (nearly) everything: fewer than two levels say what a filter with `#` is about, or
             none says it of one with `+`. The service's own level does not count.
+        placeholders: those in it.
     """
 
     text: str
     levels: tuple[str | Placeholder, ...]
     wide: bool = field(default=False, compare=False)
+    placeholders: frozenset[Placeholder] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Note what is asked of every template again and again."""
+        found = frozenset(level for level in self.levels if isinstance(level, Placeholder))
+        object.__setattr__(self, "placeholders", found)
 
     @classmethod
     def parse(cls, text: str, service: str = "") -> "Template":
@@ -78,11 +86,6 @@ class Template:
         return cls(text, tuple(levels), wide)
 
     @property
-    def placeholders(self) -> frozenset[Placeholder]:
-        """The placeholders in it."""
-        return frozenset(level for level in self.levels if isinstance(level, Placeholder))
-
-    @property
     def wildcards(self) -> bool:
         """Whether `+` or `#` is in it."""
         return SINGLE in self.levels or MULTI in self.levels
@@ -103,7 +106,7 @@ def is_plain(value: str) -> bool:
 
     Empty values, those with `/ + #` or NUL in them and those that begin with `$` may not (decision 9).
     """
-    return bool(value) and value[0] != "$" and not any(sign in value for sign in "/+#\0")
+    return _PLAIN(value) is not None
 
 
 def check_service(service: str) -> None:

@@ -335,7 +335,7 @@ async def test_work_is_pruned_in_bounded_steps_the_first_done_first(database: Da
     async with database.write() as connection:
         for piece in await outbox.claim(connection, "w", holder="p", now_ms=1, hold_ms=5):
             if piece.subject in done:
-                await outbox.finish(connection, piece.outbox_id, holder="p", now_ms=done[piece.subject])
+                await outbox.finish(connection, [piece.outbox_id], holder="p", now_ms=done[piece.subject])
         found = []
         while removed := await outbox.prune(connection, 6, limit=2):
             left = await connection.scalars(select(schema.outbox.c.subject))

@@ -38,9 +38,10 @@ async def enforce(
     database: Database, row: OutboxRow, now_ms: int, confirm_at_ms: int, holder: str = "p"
 ) -> bool:
     async with database.write() as connection:
-        return await outbox.enforced(
-            connection, row.outbox_id, holder=holder, now_ms=now_ms, confirm_at_ms=confirm_at_ms
+        held = await outbox.enforced(
+            connection, [row.outbox_id], holder=holder, now_ms=now_ms, confirm_at_ms=confirm_at_ms
         )
+    return held == {row.outbox_id}
 
 
 async def only(database: Database) -> OutboxRow:
@@ -85,7 +86,7 @@ async def test_work_in_effect_is_looked_at_when_due_until_it_is_finished(databas
     assert await claim_enforced(database, 39) == []
     (last,) = await claim_enforced(database, 40, "q")
     async with database.write() as connection:
-        assert await outbox.finish(connection, last.outbox_id, holder="q", now_ms=41)
+        assert await outbox.finish(connection, [last.outbox_id], holder="q", now_ms=41)
     assert await claim_enforced(database, 99) == []
 
 
@@ -143,7 +144,7 @@ async def test_a_claim_is_renewed_by_who_has_it(database: Database) -> None:
     await leave(database, "a", "b", "c")
     mine, lost, done = [row.outbox_id for row in await claim(database, 10)]
     async with database.write() as connection:
-        await outbox.finish(connection, done, holder="p", now_ms=11)
+        await outbox.finish(connection, [done], holder="p", now_ms=11)
         assert await outbox.renew(connection, [mine], holder="p", now_ms=19, hold_ms=10) == {mine}
         (taken,) = await outbox.claim(connection, "w", holder="q", now_ms=20, hold_ms=10)
         assert taken.outbox_id == lost
@@ -184,7 +185,7 @@ async def test_done_work_is_listed_newest_first_with_its_times(database: Databas
             await enforce(database, row, 12, 13)
             await claim_enforced(database, 13)
         async with database.write() as connection:
-            await outbox.finish(connection, row.outbox_id, holder="p", now_ms=done_at)
+            await outbox.finish(connection, [row.outbox_id], holder="p", now_ms=done_at)
     await leave(database, "open")
     async with database.read() as connection:
         found = await outbox.recent(connection, "w")
@@ -209,12 +210,12 @@ async def test_the_backlog_says_how_much_since_when_and_what_went_wrong(database
         await outbox.postpone(connection, third.outbox_id, holder="p", until_ms=30, error="EMQX answers 500")
     assert await backlog(database) == Backlog(2, 1, 5, "EMQX answers 500")
     async with database.write() as connection:
-        await outbox.finish(connection, second.outbox_id, holder="p", now_ms=13)
+        await outbox.finish(connection, [second.outbox_id], holder="p", now_ms=13)
     assert await enforce(database, (await claim(database, 30))[0], 31, 40)
     assert await backlog(database) == Backlog(0, 2, None, "")
     for row in await claim_enforced(database, 40):
         async with database.write() as connection:
-            await outbox.finish(connection, row.outbox_id, holder="p", now_ms=41)
+            await outbox.finish(connection, [row.outbox_id], holder="p", now_ms=41)
     assert await backlog(database) == Backlog(0, 0, None, "")
 
 

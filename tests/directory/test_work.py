@@ -92,8 +92,8 @@ async def test_work_is_claimed_one_piece_a_subject_and_in_order(database: Databa
         first = await outbox.claim(connection, "w", holder="p", now_ms=10, hold_ms=5)
         assert [(one.subject, one.attempts) for one in first] == [("a", 1), ("b", 1)]
         assert await outbox.claim(connection, "w", holder="q", now_ms=11, hold_ms=5) == []
-        assert await outbox.finish(connection, first[0].outbox_id, holder="p", now_ms=12)
-        assert not await outbox.finish(connection, first[0].outbox_id, holder="p", now_ms=12)
+        assert await outbox.finish(connection, [first[0].outbox_id], holder="p", now_ms=12)
+        assert not await outbox.finish(connection, [first[0].outbox_id], holder="p", now_ms=12)
         (second,) = await outbox.claim(connection, "w", holder="q", now_ms=12, hold_ms=5)
         assert second.subject == "a" and second.outbox_id > first[0].outbox_id
         assert len(await outbox.pending(connection, "w")) == 2
@@ -107,7 +107,7 @@ async def test_work_of_the_dead_and_of_the_unlucky_is_done_again(database: Datab
         assert await outbox.claim(connection, "w", holder="p", now_ms=14, hold_ms=5) == []
         (again,) = await outbox.claim(connection, "w", holder="p", now_ms=15, hold_ms=5)
         assert (again.outbox_id, again.attempts) == (lost.outbox_id, 2)
-        assert not await outbox.finish(connection, lost.outbox_id, holder="dead", now_ms=16)
+        assert not await outbox.finish(connection, [lost.outbox_id], holder="dead", now_ms=16)
         assert await outbox.postpone(connection, again.outbox_id, holder="p", until_ms=30, error="张" * 2_000)
         assert await outbox.claim(connection, "w", holder="p", now_ms=29, hold_ms=5) == []
         assert len(await outbox.claim(connection, "w", holder="p", now_ms=30, hold_ms=5)) == 1

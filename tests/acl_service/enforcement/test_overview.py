@@ -35,7 +35,7 @@ async def claim(database: Database, now_ms: int) -> list[OutboxRow]:
 async def enforce(database: Database, row: OutboxRow, now_ms: int) -> None:
     async with database.write() as connection:
         assert await outbox.enforced(
-            connection, row.outbox_id, holder="worker", now_ms=now_ms, confirm_at_ms=now_ms
+            connection, [row.outbox_id], holder="worker", now_ms=now_ms, confirm_at_ms=now_ms
         )
 
 
@@ -44,7 +44,7 @@ async def confirm(database: Database, now_ms: int) -> None:
         for row in await outbox.claim_enforced(
             connection, "enforcer", holder="worker", now_ms=now_ms, hold_ms=60_000
         ):
-            assert await outbox.finish(connection, row.outbox_id, holder="worker", now_ms=now_ms)
+            assert await outbox.finish(connection, [row.outbox_id], holder="worker", now_ms=now_ms)
 
 
 async def beat(database: Database, name: str, applied: int, seen_at: int, kind: str = "hooks") -> None:

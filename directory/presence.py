@@ -240,6 +240,36 @@ async def prune(connection: AsyncConnection, before_ms: int, limit: int = 5_000)
     return gone.rowcount + left.rowcount
 
 
+async def trim(
+    connection: AsyncConnection, employee_id: str, *, devices: int, history: int, limit: int = 5_000
+) -> int:
+    """Delete a person's oldest history and the devices that are off and were heard of longest ago; how many.
+
+    Args:
+        connection: From `Database.write()`, after `alone` or `move`.
+        employee_id: The person.
+        devices: So many that are off are kept.
+        history: So many lines are kept.
+        limit: So many of each are deleted at most.
+    """
+    lines = (
+        select(presence_history.c.history_id)
+        .where(presence_history.c.employee_id == employee_id)
+        .order_by(presence_history.c.history_id.desc())
+    )
+    left = presence.c.employee_id == employee_id, presence.c.online.is_(False)
+    away = (
+        select(presence.c.client_id)
+        .where(*left)
+        .order_by(presence.c.updated_at.desc(), presence.c.client_id.desc())
+    )
+    old = lines.offset(history).limit(limit)
+    gone = await connection.execute(delete(presence_history).where(presence_history.c.history_id.in_(old)))
+    forgotten = away.offset(devices).limit(limit)
+    lost = await connection.execute(delete(presence).where(*left, presence.c.client_id.in_(forgotten)))
+    return gone.rowcount + lost.rowcount
+
+
 def _unnumbered(row: HistoryRow) -> dict[str, Any]:
     return {name: value for name, value in asdict(row).items() if name != "history_id"}
 

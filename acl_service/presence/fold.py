@@ -69,6 +69,8 @@ class Listed:
     Attributes:
         begun_at: when the list was begun, milliseconds since the epoch: what is newer is not in it.
         epoch: as of `Connected`, and so the others.
+        later: whether all that is known was heard before the list was begun. Then the list is the later word, even
+            where a broker's clock that is ahead says otherwise.
     """
 
     begun_at: int
@@ -76,6 +78,7 @@ class Listed:
     node: str = ""
     peer: str = ""
     employee_id: str | None = None
+    later: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,9 +87,11 @@ class Missing:
 
     Attributes:
         begun_at: when the list was begun, milliseconds since the epoch.
+        later: as of `Listed`.
     """
 
     begun_at: int
+    later: bool = False
 
 
 Fact = Connected | Disconnected | Listed | Missing
@@ -242,7 +247,7 @@ def _listed(device: Device | None, client_id: str, fact: Listed) -> Folded:
     new = _begun(client_id, fact)
     if device is None:
         return new, (Transition("online", fact.epoch),)
-    if device.since > fact.begun_at:
+    if _newer(device, fact):
         return device, (Transition("stale", fact.begun_at),)
     new = replace(
         new,
@@ -259,10 +264,17 @@ def _listed(device: Device | None, client_id: str, fact: Listed) -> Folded:
 def _missing(device: Device | None, fact: Missing) -> Folded:
     if device is None or not device.online:
         return device, ()
-    if device.since > fact.begun_at:
+    if _newer(device, fact):
         return device, (Transition("stale", fact.begun_at),)
-    gone = replace(device, online=False, since=fact.begun_at, reason=RECONCILED)
+    # An epoch ahead of the list is one of a clock that was wrong: it must not outlast every connection to come.
+    epoch = min(device.epoch, fact.begun_at)
+    gone = replace(device, epoch=epoch, online=False, since=fact.begun_at, reason=RECONCILED)
     return gone, (Transition("offline", fact.begun_at),)
+
+
+def _newer(device: Device, fact: Listed | Missing) -> bool:
+    """Whether what is known is newer than a list, which then changes nothing (rule 10)."""
+    return device.since > fact.begun_at and not fact.later
 
 
 def _completed(device: Device, other: Device | Connected) -> Device:

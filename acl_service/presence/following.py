@@ -14,6 +14,7 @@ from typing import Final
 import structlog
 
 from acl_service.presence.counters import Counters
+from acl_service.presence.excess import DEVICES, HISTORY, Excess
 from acl_service.presence.hearing import Batch, Hearing, Said
 from acl_service.presence.taking import Taken, take
 from directory import events, presence, sessions, standing, subscriptions
@@ -82,6 +83,7 @@ class Following:
         self._read_to = 0
         self._missing: dict[int, int] = {}
         self._rows: dict[str, _Awaited] = {}
+        self._excess = Excess()
 
     async def run(self) -> None:
         """Work until cancelled; the place is read anew, since another may have moved it."""
@@ -163,7 +165,20 @@ class Following:
         self._counters.facts(taken.kinds)
         self._counters.contradictions(len(contradicting))
         self._await_rows(taken, now_ms)
+        await self._trim(self._excess.add(taken.recorded))
         return True
+
+    async def _trim(self, employee_ids: Sequence[str]) -> None:
+        for employee_id in employee_ids:
+            async with self._database.write() as connection:
+                await presence.alone(connection)
+                gone = await presence.trim(connection, employee_id, devices=DEVICES, history=HISTORY)
+            if gone:
+                log.warning(
+                    "more came and went for a person than is kept: see which clients connect so often",
+                    employee_id=employee_id,
+                    deleted=gone,
+                )
 
     def _await_rows(self, taken: Taken, now_ms: int) -> None:
         for client_id in taken.unknown & taken.devices.keys():

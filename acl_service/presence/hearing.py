@@ -13,6 +13,13 @@ from directory.events import EventRow
 from directory.ids import is_id
 from directory.subscriptions import SubscriptionRow
 
+LAST_MS: Final = 253_402_300_799_999
+"""The last moment that a date can be made of, the end of the year 9999: what is later is no time of anything."""
+
+AHEAD_MS: Final = 3_600_000
+"""A subscription that began further ahead of when its event came is taken to have begun so far ahead at most: its end,
+or that of its session, must not seem older for longer than that."""
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:
@@ -59,7 +66,7 @@ class Batch:
 class _Body(msgspec.Struct, frozen=True):
     """What the columns of an event do not hold (contract 4.2, 4.5), as far as the database holds it."""
 
-    timestamp: Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)] | None = None
+    timestamp: Annotated[int, msgspec.Meta(ge=0, le=LAST_MS)] | None = None
     qos: Annotated[int, msgspec.Meta(ge=0, le=2)] = 0
     clean_start: bool = False
     payload: str | None = None
@@ -95,6 +102,8 @@ class Hearing:
 
     def _take(self, batch: Batch, row: EventRow) -> None:
         match row.kind:
+            case "client.connected" | "client.disconnected" if not _is_dated(row):
+                batch.unread += 1
             case "client.connected" if row.epoch is not None:
                 batch.heard.append(Heard(row.client_id, _connected(row, row.epoch)))
                 if _decode(row.body).clean_start:
@@ -118,7 +127,7 @@ class Hearing:
             case "message.publish" if row.topic is not None:
                 employee_id = row.topic.removeprefix(self._prefix)
                 if row.topic.startswith(self._prefix) and is_id(employee_id):
-                    batch.said.append(Said(employee_id, row.client_id, _decode(row.body).payload))
+                    batch.said.append(Said(employee_id, row.client_id, _payload(row)))
             case _:
                 batch.unread += 1
 
@@ -142,6 +151,18 @@ def _whose(row: EventRow) -> str | None:
     return row.employee_id if row.employee_id is not None and is_id(row.employee_id) else None
 
 
+def _is_dated(row: EventRow) -> bool:
+    return max(row.epoch or 0, row.disconnected_at or 0) <= LAST_MS
+
+
+def _payload(row: EventRow) -> str | None:
+    """What was published; of an event that cannot be read, something that is none of ours."""
+    try:
+        return _decode(row.body).payload
+    except msgspec.MsgspecError:
+        return None
+
+
 def _moment(row: EventRow, body: _Body) -> int:
     """The broker's time of an event; if it tells none, when it came, which is no order but all there is."""
-    return row.received_at if body.timestamp is None else body.timestamp
+    return row.received_at if body.timestamp is None else min(body.timestamp, row.received_at + AHEAD_MS)

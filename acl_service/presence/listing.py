@@ -90,6 +90,9 @@ def session_row(client: Client) -> SessionRow | None:
     employee_id, version = whose(client), attributes.get("grants_version", "")
     if employee_id is None or not version.isascii() or not version.isdigit() or len(version) > 18:
         return None
+    if stored_id(client.client_id) != client.client_id:
+        # Nobody whom MChat lets in is called so, and no column holds it.
+        return None
     credential = attributes.get("credential_id", "")
     return SessionRow(
         client_id=client.client_id,

@@ -25,6 +25,7 @@ from directory.errors import DirectoryError
 from directory.presence import DeviceRow
 from directory.standing import PersonRow
 from emqx.api.broker import BrokerApi
+from emqx.api.errors import Rejected
 from emqx.api.publishing import Message
 from emqx.errors import EmqxError
 
@@ -42,6 +43,7 @@ _MOST_INSISTENT: Final = 10_000
 _AT_ONCE: Final = 200
 _EVERY_S: Final = 0.05
 _AGAIN_MS: Final = 1_000
+_REJECTED_MS: Final = 60_000
 
 
 class Projection(msgspec.Struct, frozen=True):
@@ -184,9 +186,15 @@ class Projector:
                 self._echoes.withdraw(row.employee_id, row.payload)
             if not isinstance(error, EmqxError):
                 raise
+            rejected = isinstance(error, Rejected)
+            if rejected and len(rows) > 1:
+                # One of them holds up the others: which one, shows by itself.
+                for row in rows:
+                    await self._publish([row], seen)
+                return
             self._counters.failed("publish")
             log.warning("projections wait for the broker", count=len(rows), error=str(error))
-            later = self._now_ms() + _AGAIN_MS
+            later = self._now_ms() + (_REJECTED_MS if rejected else _AGAIN_MS)
             await self._store({row.employee_id: replace(row, due_at=later) for row in rows}, seen)
             return
         now_ms = self._now_ms()

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from acl_service.presence.fold import RECONCILED, Device, Transition, fold
+from acl_service.presence.fold import RECONCILED, Device, Fact, Listed, Missing, Transition, fold
 from acl_service.presence.hearing import Heard
 from directory import presence, sessions, standing
 from directory.presence import DeviceRow, HistoryRow
@@ -29,12 +29,14 @@ class Taken:
         devices: those that are another than before.
         people: those whose standing may be another.
         unknown: client ids without a session row: it is written behind, and may come yet.
+        recorded: lines of history by employee id.
     """
 
     kinds: Counter[str] = field(default_factory=Counter)
     devices: dict[str, DeviceRow] = field(default_factory=dict)
     people: set[str] = field(default_factory=set)
     unknown: set[str] = field(default_factory=set)
+    recorded: Counter[str] = field(default_factory=Counter)
 
 
 async def take(connection: AsyncConnection, heard: Sequence[Heard], now_ms: int, *, source: Source) -> Taken:
@@ -51,18 +53,19 @@ async def take(connection: AsyncConnection, heard: Sequence[Heard], now_ms: int,
         return taken
     client_ids = {one.client_id for one in heard}
     rows = await sessions.of_clients(connection, client_ids)
-    before = {name: _device(row) for name, row in (await presence.devices(connection, client_ids)).items()}
+    known = await presence.devices(connection, client_ids)
+    before = {name: _device(row) for name, row in known.items()}
     taken.unknown = client_ids - rows.keys()
     now = dict(before)
     history: list[HistoryRow] = []
     explained: list[HistoryRow] = []
     for one in heard:
         old = now.get(one.client_id)
-        new, transitions = fold(old, one.client_id, one.fact)
+        new, transitions = fold(old, one.client_id, _dated(one.fact, known.get(one.client_id)))
         taken.kinds.update(transition.kind for transition in transitions)
         if new is None:
             continue
-        new = now[one.client_id] = _owned(new, old, rows)
+        new = now[one.client_id] = _seen_by_now(_owned(new, old, rows), old, now_ms)
         for transition in transitions:
             if transition.counts:
                 history.append(_history(new, transition, now_ms))
@@ -76,10 +79,25 @@ async def take(connection: AsyncConnection, heard: Sequence[Heard], now_ms: int,
         if old is None or any(getattr(old, name) != getattr(device, name) for name in _MATERIAL):
             taken.people |= {one.employee_id for one in (old, device) if one and one.employee_id}
     await presence.store_devices(connection, list(taken.devices.values()))
+    taken.recorded.update(row.employee_id for row in history if row.employee_id is not None)
     await presence.store_history(connection, history)
     await presence.explain_history(connection, explained)
     await standing.touch(connection, taken.people, now_ms)
     return taken
+
+
+def _dated(fact: Fact, known: DeviceRow | None) -> Fact:
+    """Say of a list whether it was begun after all that is known was heard: by our clock, whatever the broker's is."""
+    if isinstance(fact, Listed | Missing) and known is not None and known.updated_at < fact.begun_at:
+        return replace(fact, later=True)
+    return fact
+
+
+def _seen_by_now(device: Device, old: Device | None, now_ms: int) -> Device:
+    """Nobody was seen later than now, whatever the broker's clock is; nor earlier than was known (rule 7)."""
+    if device.last_seen <= now_ms:
+        return device
+    return replace(device, last_seen=now_ms if old is None else max(old.last_seen, now_ms))
 
 
 def _owned(device: Device, old: Device | None, rows: Mapping[str, SessionRow]) -> Device:

@@ -1,7 +1,6 @@
 """Events taken in from the database: devices, history, sessions, subscriptions, people; on both databases."""
 
 import asyncio
-import json
 import time
 from dataclasses import replace
 from typing import Any
@@ -179,6 +178,9 @@ async def test_what_others_publish_is_a_contradiction_and_ours_is_not(followed: 
     projected = replace(seen["ann"], status="online", payload="ours", published=True)
     async with followed.database.write() as connection:
         await standing.store(connection, [projected], seen=seen)
+    before = await followed.person()
+    assert before is not None
+    assert before.payload == "ours"
     followed.now_ms = 3_000
     await followed.take(
         published("http_api", STATUS, "ours"),
@@ -186,7 +188,7 @@ async def test_what_others_publish_is_a_contradiction_and_ours_is_not(followed: 
         published("ann_pc", "mchat/status/nobody", "forged"),
         published("ann_pc", "mchat/status/ann/x", "forged"),
     )
-    assert await followed.person() == projected
+    assert await followed.person() == before
     await followed.take(published("ann_pc", STATUS, "forged"), published("ann_pc", STATUS, ""))
     person = await followed.person()
     assert person is not None
@@ -204,7 +206,6 @@ async def test_events_that_say_nothing_are_counted_and_hold_up_nobody(followed: 
     broken = [
         replace(connected("ann_pc", 10), epoch=None),
         replace(subscribed("ann_pc", "a", 5), body="{"),
-        replace(published("ann_pc", STATUS, "x"), body=json.dumps({"payload": 5})),
         replace(connected("ann_pc", 10), kind="client.other"),
         subscribed("ann_pc", "a", 1 << 62),
         subscribed("ann_pc", "a", 5, qos=1 << 62),

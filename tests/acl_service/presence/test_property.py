@@ -3,19 +3,16 @@
 Over logs that are generated as a broker makes them, and over what EMQX 5.8.9 was recorded to tell.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import cast
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from acl_service.hooks.events import EventBody, _row
 from acl_service.presence.counters import Counters
 from acl_service.presence.fold import Connected, Device, Disconnected, Listed, Missing, fold
 from acl_service.presence.hearing import Heard, Hearing
@@ -27,7 +24,7 @@ from directory.database import Database
 from directory.events import EventRow
 from emqx.api.broker import BrokerApi
 from tests.acl_service.presence.listed import NODE_TWO, OURS, ListedBroker, client
-from tests.acl_service.presence.telling import NODE, connected, disconnected, store
+from tests.acl_service.presence.telling import NODE, came, connected, disconnected, store
 from tests.acl_service.presence.test_following import Followed
 from tests.contract.recordings import lines
 from tests.directory.company import hire
@@ -108,8 +105,7 @@ def recorded() -> Log:
         body = line["body"]
         if line["path"] != "/emqx/events" or body["event"] not in ("client.connected", "client.disconnected"):
             continue
-        raw = json.dumps(body).encode()
-        row = _row(_decode(raw), raw, int(line["at"] * 1000))
+        row = came(body, int(line["at"] * 1000))
         log.rows.append(row)
         log.end = max(log.end, row.disconnected_at or 0, row.epoch or 0)
         if body["event"] == "client.connected":
@@ -117,10 +113,6 @@ def recorded() -> Log:
         elif body["reason"] not in ("takenover", "discarded"):
             log.live.pop(row.client_id)
     return log
-
-
-def _decode(raw: bytes) -> EventBody:
-    return msgspec.json.decode(raw, type=EventBody)
 
 
 def shuffled(random: Random, heard: Sequence[Heard]) -> list[Heard]:

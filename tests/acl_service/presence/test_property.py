@@ -69,39 +69,51 @@ class Log:
         ]
 
 
-def a_log(random: Random, people: int = 3, doings: int = 30) -> Log:
-    """Clients that come, go, are cut, taken over and discarded, on two nodes, some within one millisecond."""
+def a_log(random: Random, people: int = 3, doings: int = 30, ahead_ms: int = 0) -> Log:
+    """Clients that come, go, are cut, taken over and discarded, on two nodes, some within one millisecond.
+
+    Args:
+        random: what happens.
+        people: of two clients each.
+        doings: how much happens.
+        ahead_ms: how far the clock of the second node is ahead, or behind where it is negative.
+    """
     log = Log()
+    ahead = {NODE: 0, NODE_TWO: ahead_ms}
     names = {f"p{n}_{kind}": f"p{n}" for n in range(people) for kind in ("pc", "phone")}
     for _ in range(doings):
         log.end += random.choice((1, 1, 7, 400))
         name = random.choice(sorted(names))
         if name in log.live and random.random() < 0.5:
             epoch, node = log.live.pop(name)
-            known = None if random.random() < 0.2 and log.end > epoch else epoch
+            at = log.end + ahead[node]
+            known = None if random.random() < 0.2 and at > epoch else epoch
             reason = random.choice(("normal", "tcp_closed", "kicked", "keepalive_timeout"))
-            log.rows.append(disconnected(name, known, log.end, reason, node=node, employee_id=names[name]))
+            log.rows.append(disconnected(name, known, at, reason, node=node, employee_id=names[name]))
             continue
         node = random.choice((NODE, NODE_TWO))
+        now = log.end + ahead[node]
         if name in log.live:
             epoch, before = log.live[name]
             reason = random.choice(("takenover", "discarded"))
-            log.rows.append(disconnected(name, epoch, log.end, reason, node=before, employee_id=names[name]))
+            known = None if random.random() < 0.2 else epoch
+            at = log.end + ahead[before]
+            log.rows.append(disconnected(name, known, at, reason, node=before, employee_id=names[name]))
         elif random.random() < 0.1:
             # Taken over within the millisecond in which it came (measured).
-            log.rows.append(connected(name, log.end, names[name], node=node))
-            log.rows.append(
-                disconnected(name, log.end, log.end, "takenover", node=node, employee_id=names[name])
-            )
-        log.live[name] = (log.end, node)
-        log.rows.append(connected(name, log.end, names[name], node=node))
+            log.rows.append(connected(name, now, names[name], node=node))
+            log.rows.append(disconnected(name, now, now, "takenover", node=node, employee_id=names[name]))
+        log.live[name] = (now, node)
+        log.rows.append(connected(name, now, names[name], node=node))
     return log
 
 
-def recorded() -> Log:
-    """What EMQX told of connections, by the way that it takes through the hooks."""
+def recorded(until: int | None = None) -> Log:
+    """What EMQX told of connections, or the first so many events of it, by the way that it takes through the hooks."""
     log = Log()
     for line in lines("hooks.jsonl"):
+        if len(log.rows) == until:
+            break
         body = line["body"]
         if line["path"] != "/emqx/events" or body["event"] not in ("client.connected", "client.disconnected"):
             continue

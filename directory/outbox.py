@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from directory.errors import InvalidValue
 from directory.schema import outbox
-from directory.work import COLUMNS, Backlog, OutboxRow, backlog, outbox_row, pending, recent
+from directory.work import COLUMNS, Backlog, OutboxRow, backlog, outbox_row, pending, recent, some
 
 __all__ = [
     "MAX_PROGRESS",
@@ -30,6 +30,7 @@ __all__ = [
     "prune",
     "recent",
     "renew",
+    "some",
 ]
 
 MAX_PROGRESS: Final = 4_000

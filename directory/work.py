@@ -99,6 +99,22 @@ async def recent(
     return [outbox_row(row) for row in await connection.execute(query)]
 
 
+async def some(connection: AsyncConnection, worker: str, now_ms: int, *, in_effect: bool) -> bool:
+    """Tell whether there is work to be claimed by now, or perhaps held: of that in effect, or of the other."""
+    enforced_at = outbox.c.enforced_at
+    wanted = (
+        select(outbox.c.outbox_id)
+        .where(
+            outbox.c.worker == worker,
+            outbox.c.done_at.is_(None),
+            outbox.c.available_at <= now_ms,
+            enforced_at.is_not(None) if in_effect else enforced_at.is_(None),
+        )
+        .limit(1)
+    )
+    return await connection.scalar(wanted) is not None
+
+
 async def backlog(connection: AsyncConnection, worker: str) -> Backlog:
     """Count what is not done, in one query that reads open work only."""
     open_ = and_(outbox.c.worker == worker, outbox.c.done_at.is_(None))

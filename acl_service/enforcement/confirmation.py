@@ -34,7 +34,7 @@ log = structlog.get_logger(__name__)
 AGAIN_MS: Final = 2_000
 """How often sessions are looked at while a replica has not applied a change."""
 
-_EVERY_S: Final = 0.5
+_EVERY_S: Final = 1.0
 _TOGETHER: Final = 200
 
 
@@ -113,7 +113,7 @@ class Confirmer:
             directory.errors.DirectoryError: the database did not answer.
         """
         async with self._database.read() as connection:
-            if not (await outbox.backlog(connection, WORKER)).unconfirmed:
+            if not await outbox.some(connection, WORKER, self._now_ms(), in_effect=True):
                 return 0
         async with self._database.write() as connection:
             rows = await outbox.claim_enforced(

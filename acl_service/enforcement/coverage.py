@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import structlog
 
@@ -40,6 +41,11 @@ class Coverage:
         except (ApiError, Unaddressable) as error:
             # What is wrong is said, and done about, when their turn comes behind the rules.
             log.debug("subscriptions are ended later", client_id=session.client_id, error=str(error))
+
+    async def forget(self, session: Session) -> None:
+        """Let a session's connection forget our answers."""
+        with suppress(NotFound, Unaddressable):
+            await self._api.caches.clear(session.client_id)
 
     async def open_up(self, session: Session, done: Settled, look: bool) -> None:
         """Let a session's connection forget our answers, and take what it may not keep."""

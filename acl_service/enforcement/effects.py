@@ -72,7 +72,7 @@ class Effects:
             await self._api.caches.clear_all()
         done = Settled()
         async for some in self._parts(scope, look):
-            part = await self._settler.settle(some, look=look)
+            part = await self._settler.settle(some, look=look, gaining=scope.gaining)
             for attempt in range(_TRIES):
                 if not part.held:
                     break

@@ -143,7 +143,7 @@ class Enforcer:
 
     async def _some(self) -> bool:
         async with self._database.read() as connection:
-            return (await outbox.backlog(connection, WORKER)).unenforced > 0
+            return await outbox.some(connection, WORKER, self._now_ms(), in_effect=False)
 
     async def _claim(self, limit: int) -> Sequence[OutboxRow]:
         async with self._database.write() as connection:

@@ -33,6 +33,7 @@ class Scope:
         clients: client ids, likewise.
         prefixes: the beginnings of client ids, likewise.
         everybody: all sessions, likewise.
+        gaining: of the people, those from whom the change takes nothing: they may go on as before, and do more.
         topics: of the people of the change; who is subscribed may have lost the right to them.
         beside: others whose rules may speak of the people of the change.
     """
@@ -41,6 +42,7 @@ class Scope:
     clients: frozenset[str] = frozenset()
     prefixes: tuple[str, ...] = ()
     everybody: bool = False
+    gaining: frozenset[str] = frozenset()
     topics: tuple[str, ...] = ()
     beside: frozenset[str] = frozenset()
 
@@ -58,8 +60,10 @@ class Scope:
 
 def united(scopes: Sequence[Scope]) -> Scope:
     """Make one scope of several that are not wide; those beside them are the spread's."""
+    losing = frozenset[str]().union(*(scope.people - scope.gaining for scope in scopes))
     return Scope(
         people=frozenset().union(*(scope.people for scope in scopes)),
+        gaining=frozenset().union(*(scope.gaining for scope in scopes)) - losing,
         clients=frozenset().union(*(scope.clients for scope in scopes)),
         prefixes=tuple(dict.fromkeys(prefix for scope in scopes for prefix in scope.prefixes)),
         topics=tuple(dict.fromkeys(topic for scope in scopes for topic in scope.topics)),
@@ -180,7 +184,7 @@ class Scopes:
         person = frozenset((employee_id,))
         if row.kind == "member_added":
             # Who joins takes nothing from those who see him from now on: in a crowd they are left to be asked.
-            return Scope(people=person, beside=beside if len(beside) <= MOST else frozenset())
+            return Scope(people=person, gaining=person, beside=beside if len(beside) <= MOST else frozenset())
         if len(beside) > MOST:
             return Scope(people=person, topics=topics or (), everybody=True)
         return Scope(people=person, topics=topics or (), beside=beside)

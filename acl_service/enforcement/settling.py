@@ -69,6 +69,7 @@ class Settler:
         look: bool = False,
         rules_only: bool = False,
         beside: bool = False,
+        gaining: Collection[str] = frozenset(),
     ) -> Settled:
         """Bring sessions in line with the rights that memory has now.
 
@@ -77,6 +78,7 @@ class Settler:
             look: compare rules with what the broker has, not only with what was written.
             rules_only: leave caches and subscriptions alone, of sessions that began with the rights of now.
             beside: leave those of all alone: they are about the rules only, because of a change of somebody else.
+            gaining: people who lost nothing: unless it is looked, their subscriptions are left alone.
 
         Raises:
             emqx.api.errors.ApiError: the broker did not do all of it; what it did stands.
@@ -92,7 +94,8 @@ class Settler:
             log.warning("sessions with overlong client ids ended", count=len(long), client_id=long[0][:64])
         waiting = [session for client_id, session in every.items() if client_id not in long]
         for begin in range(0, len(waiting), TOGETHER):
-            done.add(await self._settle(waiting[begin : begin + TOGETHER], look, rules_only, beside))
+            some = waiting[begin : begin + TOGETHER]
+            done.add(await self._settle(some, look, rules_only, beside, gaining))
         return done
 
     async def clear(self, client_ids: Collection[str]) -> Settled:
@@ -106,7 +109,12 @@ class Settler:
         return done
 
     async def _settle(
-        self, sessions: Sequence[Session], look: bool, rules_only: bool, beside: bool
+        self,
+        sessions: Sequence[Session],
+        look: bool,
+        rules_only: bool,
+        beside: bool,
+        gaining: Collection[str],
     ) -> Settled:
         done = Settled(len(sessions))
         weighed = await self._weighed(sessions)
@@ -123,8 +131,9 @@ class Settler:
             for session, client in staying
             if not beside and not (rules_only and self._memory.unchanged_since(client, session.version))
         ]
+        lost = [session for session in older if look or session.employee_id not in gaining]
         early = asyncio.create_task(
-            in_turns(self._coverage.end_early(session, done) for session in older if not look)
+            in_turns(self._coverage.end_early(session, done) for session in lost if not look)
         )
         try:
             fault = await self._write(refused, staying + back, look, done)
@@ -134,7 +143,8 @@ class Settler:
         await in_turns(
             [
                 *(self._kick(session, done) for session, _, _ in leaving),
-                *(self._coverage.open_up(session, done, look) for session in older),
+                *(self._coverage.open_up(session, done, look) for session in lost),
+                *(self._coverage.forget(session) for session in older if session not in lost),
             ]
         )
         if fault is not None:

@@ -20,8 +20,8 @@ from emqx.errors import EmqxError
 log = structlog.get_logger(__name__)
 
 _AGAIN_S: Final = 1.0
-_SOME: Final = 10
-_WAYS: Final = 40
+_SOME: Final = 20
+_WAYS: Final = 10
 _WAY_S: Final = 0.05
 _TRIES: Final = 5
 _TRY_AGAIN_S: Final = 0.1

@@ -244,3 +244,26 @@ async def test_claiming_reads_neither_done_nor_unconfirmed_work(database: Databa
     assert "ix_outbox_unenforced " in claiming and "ix_outbox_unenforced_subject " in claiming
     assert "ix_outbox_unconfirmed " in looking
     assert "SCAN" not in claiming + looking and "TEMP B-TREE" not in claiming
+
+
+async def test_it_is_told_whether_there_is_something_to_do_by_now(database: Database) -> None:
+    async def some(now_ms: int, *, in_effect: bool) -> bool:
+        async with database.read() as connection:
+            return await outbox.some(connection, "w", now_ms, in_effect=in_effect)
+
+    assert not await some(10, in_effect=False)
+    await leave(database, "a")
+    assert await some(10, in_effect=False)
+    assert not await some(10, in_effect=True)
+    (row,) = await claim(database, 10)
+    async with database.write() as connection:
+        await outbox.enforced(connection, [row.outbox_id], holder="p", now_ms=11, confirm_at_ms=20)
+    assert not await some(19, in_effect=False)
+    assert not await some(19, in_effect=True)
+    assert await some(20, in_effect=True)
+    assert not await some(20, in_effect=False)
+    async with database.write() as connection:
+        await outbox.claim_enforced(connection, "w", holder="p", now_ms=20, hold_ms=10)
+        assert await outbox.some(connection, "w", 20, in_effect=True)
+        await outbox.finish(connection, [row.outbox_id], holder="p", now_ms=21)
+    assert not await some(99, in_effect=True)

@@ -42,8 +42,11 @@ async def test_a_member_that_is_added_may_subscribe_although_refused_a_moment_be
     await live.pushed("alice_pc", "carol_pc")
     assert await carol.subscribe(TEAM) == REFUSED
     assert TEAM in live.cached("carol_pc")
+    before = len(live.wire.about("carol_pc"))
     await live.join("team", "carol")
     await live.enforced()
+    # Who gains cannot hold what is not to be held.
+    assert not any("subscriptions" in one for one in live.wire.about("carol_pc")[before:])
     assert TEAM in live.rules("carol_pc")
     assert await carol.subscribe(TEAM) == [1]
     await live.settled()

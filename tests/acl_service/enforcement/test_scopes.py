@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from acl_service.enforcement import scope as module
-from acl_service.enforcement.scope import Scope, Scopes, UnknownWork
+from acl_service.enforcement.scope import Scope, Scopes, UnknownWork, united
 from acl_service.memory import Memory
 from directory import departments, people, rules
 from directory.database import Database
@@ -34,10 +34,12 @@ async def test_of_a_person(scopes: Scopes) -> None:
 
 
 async def test_of_a_membership_it_is_who_could_see_him_too(scopes: Scopes, database: Database) -> None:
+    beside = frozenset(("alice",))
     # Who joins takes nothing from those who see him: nobody is sought by topic.
-    for kind, topics in (("member_added", ()), ("member_removed", (STATUS,))):
-        found = await scopes.of(work(kind, employee_id="bob", group_id="team"))
-        assert found == people_of("bob", topics=topics, beside=frozenset(("alice",)))
+    joined = await scopes.of(work("member_added", employee_id="bob", group_id="team"))
+    assert joined == people_of("bob", gaining=frozenset(("bob",)), beside=beside)
+    left = await scopes.of(work("member_removed", employee_id="bob", group_id="team"))
+    assert left == people_of("bob", topics=(STATUS,), beside=beside)
     gone = await scopes.of(work("member_removed", employee_id="bob", group_id="none"))
     assert gone == people_of("bob", topics=(STATUS,))
 
@@ -109,7 +111,16 @@ async def test_too_many_are_everybody(
     assert left == people_of("bob", topics=(STATUS,), everybody=True)
     assert not (await scopes.of(work("member_removed", employee_id="bob", group_id="team"))).wide
     # Who joins takes nothing from anybody.
-    assert await scopes.of(work("member_added", employee_id="bob", group_id="crowd")) == people_of("bob")
+    joined = await scopes.of(work("member_added", employee_id="bob", group_id="crowd"))
+    assert joined == people_of("bob", gaining=frozenset(("bob",)))
+
+
+def test_who_gains_by_one_change_and_loses_by_another_has_lost() -> None:
+    bob, carol = frozenset(("bob",)), frozenset(("carol",))
+    gained = Scope(people=bob | carol, gaining=bob | carol)
+    assert united([gained, Scope(people=bob)]).gaining == carol
+    assert united([Scope(people=bob), gained]).gaining == carol
+    assert united([gained, gained]).gaining == bob | carol
 
 
 async def test_rules_speak_of_the_first_people_of_a_place_only(database: Database) -> None:

@@ -22,8 +22,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from acl_service.admin.access import Guard
+from acl_service.admin.application import AdminApplication
 from acl_service.admin.login import LogIn
-from acl_service.admin.routes import admin_routes, mounted
+from acl_service.admin.presence import PresencePages
+from acl_service.admin.presence_listeners import Listeners
+from acl_service.admin.presence_stream import PresenceStream
+from acl_service.admin.routes import PresenceHandlers, admin_routes, mounted
 from acl_service.admin.tokens import TokenMint
 from acl_service.bounds import MemoryBounds
 from acl_service.freshness import Freshness
@@ -241,10 +245,16 @@ class AccessService:
         )
         guard = Guard(self.memory, self.freshness, mint, self.now_ms)
         log_in = LogIn(self.memory, self.freshness, self.ways_in.admin, mint, self.tally)
+        pages = PresencePages(self.database, self.memory)
+        listeners = Listeners(self.database, self.memory, guard.caller, self.registry, clock=self.clock)
         routes = admin_routes(
-            log_in.respond, live, Ready({**self._checks(), **self.checks}).respond, self.metrics
+            log_in.respond,
+            live,
+            Ready({**self._checks(), **self.checks}).respond,
+            self.metrics,
+            PresenceHandlers(pages.people, pages.person, PresenceStream(listeners).respond),
         )
-        return Starlette(routes=mounted(routes, guard))
+        return AdminApplication(mounted(routes, guard), listeners.end)
 
     async def metrics(self, request: Request) -> Response:
         """This process's metrics, as Prometheus reads them."""

@@ -7,6 +7,7 @@ import contextlib
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -19,6 +20,14 @@ KEEP_ALIVE_S = 120
 
 STOP_S = 5
 BACKLOG = 2048
+
+
+@runtime_checkable
+class Endless(Protocol):
+    """An application with answers that do not end by themselves."""
+
+    def end(self) -> None:
+        """End them: the process stops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +72,10 @@ def bind(address: str, setting: str) -> socket.socket:
 
 
 async def serve(listeners: list[Listener], stop: asyncio.Event) -> None:
-    """Serve every listener until ``stop``; requests in hand are finished, for five seconds at most."""
+    """Serve every listener until ``stop``; requests in hand are finished, for five seconds at most.
+
+    Answers that do not end by themselves are ended first: nobody is waited for who listens for ever.
+    """
     servers = [
         _Server(
             uvicorn.Config(
@@ -88,5 +100,8 @@ async def serve(listeners: list[Listener], stop: asyncio.Event) -> None:
         for server, listener in zip(servers, listeners, strict=True):
             running.create_task(server.serve(sockets=[listener.socket]))
         await stop.wait()
+        for listener in listeners:
+            if isinstance(listener.app, Endless):
+                listener.app.end()
         for server in servers:
             server.should_exit = True

@@ -39,16 +39,32 @@ async def me(request: Request, caller: Caller) -> Response:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class PresenceHandlers:
+    """Who answers about presence; each looks by itself at whom its caller may see (presence.md, rule 15)."""
+
+    people: Handler
+    person: Handler
+    stream: Handler
+
+
 def admin_routes(
-    log_in: PublicHandler, live: PublicHandler, ready: PublicHandler, metrics: PublicHandler
+    log_in: PublicHandler,
+    live: PublicHandler,
+    ready: PublicHandler,
+    metrics: PublicHandler,
+    presence: PresenceHandlers,
 ) -> list[AdminRoute]:
-    """Every route of the admin listener."""
+    """Every route of the admin listener; of two that fit, the first answers."""
     return [
         AdminRoute("GET", "/health/live", PUBLIC, live),
         AdminRoute("GET", "/health/ready", PUBLIC, ready),
         AdminRoute("GET", "/metrics", PUBLIC, metrics),
         AdminRoute("POST", "/admin/login", PUBLIC, log_in),
         AdminRoute("GET", "/admin/me", ANYBODY, me),
+        AdminRoute("GET", "/admin/presence", ANYBODY, presence.people),
+        AdminRoute("GET", "/admin/presence/stream", ANYBODY, presence.stream),
+        AdminRoute("GET", "/admin/presence/{employee}", ANYBODY, presence.person),
     ]
 
 

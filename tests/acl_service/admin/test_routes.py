@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from acl_service.admin.access import ANYBODY, PUBLIC, Access, Caller, Guard
-from acl_service.admin.routes import AdminRoute, admin_routes, mounted
+from acl_service.admin.routes import AdminRoute, PresenceHandlers, admin_routes, mounted
 from acl_service.admin.tokens import Bearer, TokenMint
 from directory import credentials, people
 from directory.database import Database
@@ -26,9 +26,13 @@ async def page(request: Request) -> Response:
     return Response()
 
 
+async def known(request: Request, caller: Caller) -> Response:
+    return Response()
+
+
 def test_every_route_names_the_roles_that_it_needs() -> None:
-    routes = admin_routes(page, page, page, page)
-    assert len(routes) >= 5
+    routes = admin_routes(page, page, page, page, PresenceHandlers(known, known, known))
+    assert len(routes) >= 8
     for route in routes:
         assert isinstance(route, AdminRoute)
         assert isinstance(route.access, Access)

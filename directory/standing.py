@@ -148,6 +148,45 @@ async def store(
     await bulk.given(connection, table, unheard, key="employee_id")
 
 
+async def published_after(
+    connection: AsyncConnection, employee_id: str = "", limit: int = 1_000
+) -> Sequence[str]:
+    """List the people whose projections the broker has taken and who come after `employee_id`, in order."""
+    found = await connection.scalars(
+        select(presence_person.c.employee_id)
+        .where(presence_person.c.employee_id > employee_id, presence_person.c.published)
+        .order_by(presence_person.c.employee_id)
+        .limit(limit)
+    )
+    return found.all()
+
+
+async def unpublish(connection: AsyncConnection, due: Mapping[str, int]) -> None:
+    """Have projections that the broker may have lost published again.
+
+    Args:
+        connection: From `Database.write()`.
+        due: When, milliseconds since the epoch, by employee id; who is to be looked at sooner stays so.
+    """
+    table = presence_person
+    found = await connection.execute(
+        select(table.c.employee_id, table.c.heard, table.c.due_at)
+        .where(among(connection, table.c.employee_id, due))
+        .order_by(table.c.employee_id)
+        .with_for_update()
+    )
+    values = [
+        {
+            "employee_id": row.employee_id,
+            "published": False,
+            "heard": row.heard + 1,
+            "due_at": min(one for one in (row.due_at, due[row.employee_id]) if one is not None),
+        }
+        for row in found
+    ]
+    await bulk.given(connection, table, values, key="employee_id")
+
+
 async def newest_change(connection: AsyncConnection) -> int:
     """Read the greatest change number that was given; 0 before the first."""
     return await connection.scalar(select(watermark.c.value).where(watermark.c.name == _NUMBERS)) or 0

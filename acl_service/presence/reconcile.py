@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from acl_service.presence.beginnings import Beginnings
 from acl_service.presence.counters import Counters
 from acl_service.presence.fold import Missing
 from acl_service.presence.hearing import Heard
@@ -80,6 +81,7 @@ class Reconciler:
         self._intruders = intruders
         self._counters = counters
         self._now_ms = now_ms
+        self._beginnings = Beginnings(database, now_ms)
         self._silent: set[str] = set()
 
     async def reconcile(self) -> Findings:
@@ -130,15 +132,16 @@ class Reconciler:
         return found.went
 
     async def _running(self) -> set[str]:
-        """The names of the nodes that run.
+        """The names of the nodes that run; if all of them began anew, what they retained is put back.
 
         Raises:
             emqx.api.errors.Broken: none does, says one that answers: everybody would be taken off.
         """
-        running = {node.node for node in await self._api.nodes.all() if node.node_status == "running"}
+        running = [node for node in await self._api.nodes.all() if node.node_status == "running"]
         if not running:
             raise Broken("GET /nodes", "no node runs", "see `emqx ctl cluster status`")
-        return running
+        self._counters.repaired("projection", await self._beginnings.look(running))
+        return {node.node for node in running}
 
     async def _page(self, live: Sequence[Client], begun_at: int, found: Findings) -> None:
         # While pages move, a client may be in one twice.

@@ -41,6 +41,7 @@ class ListedBroker:
         counters: of the action; None: there is none.
         only_listed: client ids that the list shows and that are gone when they are asked for.
         only_looked_up: clients that the list passed over.
+        uptime: of its nodes by name, milliseconds; others do not tell.
     """
 
     there: list[Client] = field(default_factory=list)
@@ -52,6 +53,7 @@ class ListedBroker:
     counters: dict[str, float] | None = field(default_factory=lambda: {"dropped": 0.0})
     only_listed: set[str] = field(default_factory=set)
     only_looked_up: list[Client] = field(default_factory=list)
+    uptime: dict[str, int] = field(default_factory=dict)
 
     @property
     def clients(self) -> "ListedBroker":
@@ -89,7 +91,13 @@ class ListedBroker:
         live = sum(bool(one.connected) for one in self.there)
         nodes = [(name, "running") for name in self.running] + [(name, "stopped") for name in self.stopped]
         return tuple(
-            Node(node=name, version="5.8.9", node_status=status, live_connections=0 if number else live)
+            Node(
+                node=name,
+                version="5.8.9",
+                node_status=status,
+                uptime=self.uptime.get(name, 0),
+                live_connections=0 if number else live,
+            )
             for number, (name, status) in enumerate(nodes)
         )
 

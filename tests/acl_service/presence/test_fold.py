@@ -88,6 +88,11 @@ def test_the_same_event_twice_is_one_transition() -> None:
     ]
 
 
+def test_two_ends_of_one_connection_are_the_later_one_in_any_order() -> None:
+    ends: list[Fact] = [on(10), off(10, 20, "tcp_closed"), off(10, 25, "kicked"), off(10, 25, "normal")]
+    assert {folded(*order) for order in permutations(ends)} == {folded(on(10), off(10, 25, "normal"))}
+
+
 def test_an_end_without_an_epoch_is_compared_by_its_moment() -> None:
     assert kinds(on(10), off(None, 20)) == [["online"], ["offline"]]
     assert kinds(on(30), off(None, 20)) == [["online"], ["stale"]]

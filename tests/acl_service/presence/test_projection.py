@@ -199,6 +199,20 @@ async def test_one_devices_will_turns_nobody_off_and_is_put_right(projected: Pro
     assert projected.count("mchat_presence_published_total", why="contradicted") == 1
 
 
+async def test_the_will_of_the_last_device_keeps_nobody_on_beyond_the_grace_time(
+    projected: Projected,
+) -> None:
+    epoch = projected.now_ms
+    await projected.hear(connected("ann_phone", epoch))
+    await projected.later(60_000)
+    await projected.hear(disconnected("ann_phone", epoch, projected.now_ms), forged())
+    assert projected.statuses == ["online", "online"], "whoever comes back in time was never away"
+    await projected.later(GRACE_MS - 1)
+    assert projected.statuses == ["online", "online"]
+    await projected.later(1)
+    assert projected.statuses == ["online", "online", "offline"]
+
+
 async def test_a_late_event_of_an_earlier_projection_is_no_contradiction(projected: Projected) -> None:
     broker = projected.broker
     broker.echoing = False

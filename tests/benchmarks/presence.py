@@ -10,6 +10,8 @@ subscriptions and history. `events.answered` is the rate of the answers, each of
 `reconcile.100k`: a process of its own reads the list of a broker that answers as EMQX was recorded to, every row with
 all of its fields, and brings the rows into line; at first with nothing known, then (`again`) with all of it known. The
 memory is how far that process grew at its highest.
+
+`sse`: see `tests.benchmarks.stream`.
 """
 
 import asyncio
@@ -35,7 +37,7 @@ from directory.database import Database
 from directory.migrations import migrate
 from directory.sessions import SessionRow
 from tests.acceptance.processes import environment
-from tests.benchmarks import happenings, questions
+from tests.benchmarks import happenings, questions, stream
 from tests.benchmarks.broker_list import client_id, employee_id
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.generator import Load, askers
@@ -56,18 +58,22 @@ class Size:
         facts: that are folded in a round.
         coming: clients that come and go; `happenings.EVENTS_EACH` events each.
         listed: clients of the broker whose list is compared.
+        listeners: to the stream.
+        changes: that they hear of.
     """
 
     facts: int = 20_000
     coming: int = 3_000
     listed: int = 100_000
+    listeners: int = 200
+    changes: int = 60
 
 
 FULL = Size()
 
 
 def figures(size: Size = FULL) -> Iterator[Figure]:
-    """Measure; the list is compared on PostgreSQL, else on SQLite: one of them fills the time of a run."""
+    """Measure; the list and the stream on PostgreSQL, else on SQLite: one of them fills the time of a run."""
     yield Figure("fold.us", _fold_us(size.facts), "us a fact")
     if not FOLDER.exists():
         yield Figure(
@@ -81,6 +87,7 @@ def figures(size: Size = FULL) -> Iterator[Figure]:
             yield unmeasured("events")
         kind = "postgresql" if "postgresql" in urls else "sqlite"
         yield from asyncio.run(_reconciled(folder, urls[kind], kind, size.listed))
+        yield from asyncio.run(stream.measured(folder, urls[kind], kind, size.listeners, size.changes))
 
 
 # -- the fold -----------------------------------------------------------------------------------------

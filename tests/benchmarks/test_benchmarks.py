@@ -124,7 +124,9 @@ def test_revocation_tells_when_the_last_message_came_and_who_was_let_back() -> N
 
 @pytest.mark.usefixtures("one_database")
 def test_presence_tells_the_rates_of_events_and_what_a_reconciliation_takes() -> None:
-    figures = told(presence.figures(presence.Size(facts=2_000, coming=40, listed=1_500)))
+    figures = told(
+        presence.figures(presence.Size(facts=2_000, coming=40, listed=1_500, listeners=3, changes=5))
+    )
     assert figures["fold.us"].value > 0
     for name in ("events.rate[sqlite]", "events.answered[sqlite]"):
         assert figures[name].bar == 2_000
@@ -134,6 +136,8 @@ def test_presence_tells_the_rates_of_events_and_what_a_reconciliation_takes() ->
     assert figures["reconcile.100k_seconds"].value > 0
     assert figures["reconcile.100k_again_seconds"].value > 0
     assert 0 < figures["reconcile.100k_mib"].value < 100
+    assert 0 < figures["sse.200_listeners_p50"].value <= figures["sse.200_listeners_p99"].value
+    assert figures["sse.heard"].value == 1
 
 
 async def test_a_generator_that_fails_is_an_error_and_no_figure(tmp_path: Path) -> None:

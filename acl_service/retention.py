@@ -25,17 +25,20 @@ STEP_PAUSE_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """How long rows are kept, in seconds.
+    """How long rows are kept, in seconds; of some, how many.
 
     Attributes:
         changes: change rows; a reader that was away longer drops all that it remembers (directory.feed).
         events: the broker's events.
+        most_events: of those, so many at most, whatever their age: a client that publishes, subscribes or connects
+            without end is told of without end.
         work: outbox rows that are done.
         replicas: processes that are silent; longer than the enforcer waits for one (decision 8).
     """
 
     changes: float = 86_400.0
     events: float = 30 * 86_400.0
+    most_events: int = 20_000_000
     work: float = 7 * 86_400.0
     replicas: float = 3_600.0
 
@@ -85,6 +88,8 @@ class Retention:
             gone = await prune_changes(connection, now_ms - int(keeping.changes * 1000))
         async with self._database.write() as connection:
             gone += await events.prune(connection, now_ms - int(keeping.events * 1000), STEP)
+        async with self._database.write() as connection:
+            gone += await events.prune_beyond(connection, keeping.most_events, STEP)
         async with self._database.write() as connection:
             gone += await outbox.prune(connection, now_ms - int(keeping.work * 1000), STEP)
         async with self._database.write() as connection:

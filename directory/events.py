@@ -109,6 +109,22 @@ async def count(connection: AsyncConnection) -> int:
     return await connection.scalar(select(func.count()).select_from(presence_event)) or 0
 
 
+async def prune_beyond(connection: AsyncConnection, most: int, limit: int = 5_000) -> int:
+    """Delete events of which there are `most` newer ones, the oldest `limit` at most; returns how many.
+
+    By their numbers, of which some may be of nothing: a little less than `most` may be left.
+    """
+    last = await newest(connection) - most
+    oldest = (
+        select(presence_event.c.event_id)
+        .where(presence_event.c.event_id <= last)
+        .order_by(presence_event.c.event_id)
+        .limit(limit)
+    )
+    gone = await connection.execute(delete(presence_event).where(presence_event.c.event_id.in_(oldest)))
+    return gone.rowcount
+
+
 async def prune(connection: AsyncConnection, before_ms: int, limit: int = 5_000) -> int:
     """Delete events that came before `before_ms`, the oldest `limit` at most; returns how many.
 

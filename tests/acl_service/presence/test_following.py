@@ -245,6 +245,8 @@ async def test_whoever_takes_over_reads_what_was_missing(followed: Followed) -> 
     await followed.take()
     await followed.take()
     assert await followed.device("ann_d") is not None
+    async with followed.database.read() as connection:
+        assert await presence.place(connection) == 4
 
 
 async def test_a_gap_of_deleted_events_is_not_looked_for(followed: Followed) -> None:
@@ -253,6 +255,14 @@ async def test_a_gap_of_deleted_events_is_not_looked_for(followed: Followed) -> 
     await followed.take()
     async with followed.database.read() as connection:
         assert await presence.place(connection) == 10 + MOST_MISSING
+
+
+async def test_before_the_first_event_nothing_is_looked_for(followed: Followed) -> None:
+    # Those before it were deleted, or never were: on PostgreSQL numbers are lost with what is rolled back.
+    await store_as(followed.database, 7, connected("ann_pc", 10))
+    await followed.take()
+    async with followed.database.read() as connection:
+        assert await presence.place(connection) == 7
 
 
 async def test_a_batch_that_fails_is_read_again(followed: Followed, monkeypatch: pytest.MonkeyPatch) -> None:

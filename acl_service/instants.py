@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 from typing import Final
 
 _SECOND: Final = 1_000
-_LAST_MS: Final = 253_402_300_799_999
+LAST_MS: Final = 253_402_300_799_999
+"""The last millisecond that a calendar holds."""
 
 
 def iso(at_ms: int) -> str:
     """Write a moment, milliseconds since the epoch; one that no calendar holds (a clock gone mad) as the nearest."""
-    at_ms = min(max(at_ms, 0), _LAST_MS)
+    at_ms = min(max(at_ms, 0), LAST_MS)
     at = datetime.fromtimestamp(at_ms // _SECOND, UTC)
     return f"{at:%Y-%m-%dT%H:%M:%S}.{at_ms % _SECOND:03d}Z"
 

@@ -20,6 +20,7 @@ from mchat import (
     log,
     person_commands,
     policy_commands,
+    presence_commands,
     revocation_commands,
     tryout,
 )
@@ -44,6 +45,7 @@ app.add_typer(policy_commands.app, name="policy")
 emqx_commands.emqx_app.command("check")(emqx_check.check)
 app.add_typer(emqx_commands.emqx_app, name="emqx")
 app.add_typer(acl_commands.app, name="acl")
+app.add_typer(presence_commands.app, name="presence")
 app.command("listen")(tryout.listen)
 app.command("publish")(tryout.publish)
 app.command("revocations")(revocation_commands.revocations)

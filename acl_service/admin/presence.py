@@ -137,8 +137,8 @@ class PresencePages:
         return JSONResponse(
             {
                 **shown(one),
-                "known_devices": [_device(each, peers) for each in devices],
-                "history": [_transition(each, peers) for each in history],
+                "known_devices": [device_data(each, peers=peers) for each in devices],
+                "history": [transition_data(each, peers=peers) for each in history],
                 "before": history[-1].history_id if len(history) == limit else None,
             },
             headers={"cache-control": "no-store"},
@@ -157,7 +157,8 @@ async def _check(connection: AsyncConnection, wanted: Wanted) -> None:
             raise BadParameter(field, str(error)) from error
 
 
-def _device(row: DeviceRow, peers: bool) -> dict[str, Any]:
+def device_data(row: DeviceRow, *, peers: bool) -> dict[str, Any]:
+    """A device as the API writes it; its address is for those who look after the place (`peers`)."""
     known = {
         "client_id": row.client_id,
         "online": row.online,
@@ -169,7 +170,8 @@ def _device(row: DeviceRow, peers: bool) -> dict[str, Any]:
     return known | {"peer": row.peer} if peers else known
 
 
-def _transition(row: HistoryRow, peers: bool) -> dict[str, Any]:
+def transition_data(row: HistoryRow, *, peers: bool) -> dict[str, Any]:
+    """A transition as the API writes it; with the address of the device if `peers`."""
     known = {
         "at": iso(row.happened_at),
         "kind": row.kind,

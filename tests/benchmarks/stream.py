@@ -18,10 +18,10 @@ import httpx
 
 from directory import standing
 from directory.database import Database
+from tests.acceptance.enforcement.removals import at
 from tests.acceptance.processes import environment
 from tests.acl_service.serving import activate_profile, add_person
 from tests.benchmarks.figures import Figure
-from tests.benchmarks.revocation import at
 from tests.benchmarks.servers import until_listening
 from tests.postgres import free_port
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.enforcement.removals import Load
 from tests.benchmarks import (
     __main__,
     authn,
@@ -110,7 +111,8 @@ def test_every_benchmark_of_the_issue_has_its_name_and_another_is_refused(
 
 @pytest.mark.usefixtures("one_database")
 def test_revocation_tells_when_the_last_message_came_and_who_was_let_back() -> None:
-    size = revocation.Size(people=10, every_s=0.02, changes=5, company=24)
+    load = Load(people=10, removals=10, every_s=0.02, changes=5)
+    size = revocation.Size(load, company=24)
     figures = told(revocation.figures(size))
     assert figures["revocation.p99"].bar == 1.0
     assert figures["revocation.removed[sqlite]"].value == 10

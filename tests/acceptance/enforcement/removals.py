@@ -3,14 +3,18 @@
 import asyncio
 import time
 from collections.abc import Iterable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from sqlalchemy import select
 
 from directory import groups
+from directory.database import Database
 from directory.schema import outbox
 from tests.acceptance.enforcement.company import TEAM, TOPIC
-from tests.acceptance.enforcement.stage import Stage
+from tests.acceptance.enforcement.stage import Stage, other_changes, stage
+from tests.acceptance.enforcement.voice import voice
 from tests.acl_service.serving import leave, now_ms
 
 WATCHED_S = 1.5
@@ -34,6 +38,69 @@ class Seen:
     granted_s: list[float] = field(default_factory=list)
     let_back: list[str] = field(default_factory=list)
     cut: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """How much happens.
+
+    Attributes:
+        people: who listen, each with a client.
+        removals: of them, one after another; each is taken back.
+        together: how many of those are taken back in one change.
+        every_s: between two removals.
+        changes: others that are committed a second.
+    """
+
+    people: int = 200
+    removals: int = 200
+    together: int = 10
+    every_s: float
+    changes: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What became of removals under load.
+
+    Attributes:
+        seen: at the clients.
+        confirmed_s: how long each removal took until it was done, or has taken so far.
+        unconfirmed: how many are not done.
+        pushed_rate: clients whose dynamic ACLs came to stand in the broker each second when all came in.
+        messages: that reach each listener a second, half of what the broker can.
+    """
+
+    seen: Seen
+    confirmed_s: list[float]
+    unconfirmed: int
+    pushed_rate: float
+    messages: float
+
+
+async def under_load(
+    folder: Path, database: Database, url: str, load: Load, confirmed_within_s: float
+) -> Run:
+    """Run everything, with messages at half of the broker's own rate and other changes, and remove members.
+
+    Args:
+        folder: of the processes.
+        database: empty, and migrated.
+        url: of the same database.
+        load: how much happens.
+        confirmed_within_s: so long after the last removal is waited until all are confirmed.
+    """
+    async with AsyncExitStack() as stack:
+        running = await stack.enter_async_context(stage(folder, database, url, people=load.people))
+        await running.gather_the_team()
+        rate = await pushed(running, load.people)
+        speaker = await voice(running.mqtt_port)
+        own = await speaker.fastest(running.ears, 1.5)
+        await stack.enter_async_context(other_changes(running, load.changes))
+        await stack.enter_async_context(speaker.speaking(own / 2))
+        seen = await remove_all(running, range(load.removals), together=load.together, every_s=load.every_s)
+        done, left = await confirmed(running, confirmed_within_s)
+    return Run(seen, done, left, rate, own / 2)
 
 
 async def remove_all(stage: Stage, numbers: Iterable[int], *, together: int, every_s: float) -> Seen:
@@ -133,3 +200,9 @@ async def confirmed(stage: Stage, seconds: float) -> tuple[list[float], int]:
         if not left or time.perf_counter() > ends:
             return [((row.done_at or now_ms()) - row.created_at) / 1_000 for row in ours], left
         await asyncio.sleep(0.2)
+
+
+def at(values: Iterable[float], share: float) -> float:
+    """The value that a share of all does not pass."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

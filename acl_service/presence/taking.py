@@ -79,6 +79,12 @@ async def take(connection: AsyncConnection, heard: Sequence[Heard], now_ms: int,
         if old is None or any(getattr(old, name) != getattr(device, name) for name in _MATERIAL):
             taken.people |= {one.employee_id for one in (old, device) if one and one.employee_id}
     await presence.store_devices(connection, list(taken.devices.values()))
+    late = [
+        _row(device, source, now_ms)
+        for client_id, device in now.items()
+        if client_id in rows and client_id not in taken.devices and not _agrees(rows[client_id], device)
+    ]
+    await presence.correct_sessions(connection, late)
     taken.recorded.update(row.employee_id for row in history if row.employee_id is not None)
     await presence.store_history(connection, history)
     await presence.explain_history(connection, explained)
@@ -107,6 +113,12 @@ def _owned(device: Device, old: Device | None, rows: Mapping[str, SessionRow]) -
     row = rows.get(device.client_id)
     known = row.employee_id if row is not None else old.employee_id if old is not None else None
     return device if known is None else replace(device, employee_id=known)
+
+
+def _agrees(row: SessionRow, device: Device) -> bool:
+    """Whether a session row says what is known of the device; one that was written late does not."""
+    known = device.online, device.epoch, device.node, device.reason
+    return (row.online, row.connected_at, row.node, row.reason) == known
 
 
 def _device(row: DeviceRow) -> Device:

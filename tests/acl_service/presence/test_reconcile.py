@@ -84,6 +84,23 @@ async def test_who_came_and_who_went_untold_is_put_right(reconciled: Reconciled)
     assert (again.came, again.went, again.restored) == (0, 0, 0)
 
 
+async def test_a_session_row_that_came_too_late_is_put_right(reconciled: Reconciled) -> None:
+    await reconciled.take(connected("ann_pc", LONG_AGO))
+    # Nobody waits for its row without end.
+    for _ in range(10):
+        reconciled.now_ms += 60_000
+        await reconciled.take()
+    await know(reconciled.database, "ann_pc", employee_id="ann")
+    reconciled.now_ms += 3_600_000
+    await reconciled.take()
+    assert not (await reconciled.session("ann_pc")).online
+    reconciled.broker.there = [client("ann_pc", LONG_AGO)]
+    found = await reconciled.reconcile()
+    assert (found.came, found.restored) == (0, 0)
+    session = await reconciled.session("ann_pc")
+    assert (session.online, session.connected_at) == (True, LONG_AGO)
+
+
 async def test_an_end_told_late_explains_what_was_reconciled(reconciled: Reconciled) -> None:
     await reconciled.take(connected("ann_pc", LONG_AGO))
     await reconciled.reconcile()

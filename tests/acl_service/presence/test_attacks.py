@@ -139,6 +139,8 @@ async def test_nobody_was_seen_later_than_now(attacked: Attacked) -> None:
     attacked.now_ms = now - 500
     await attacked.hear(disconnected("ann_phone", now + 5, now + 7, "normal"))
     assert (await attacked.person()).last_seen_at == now + 5
+    async with attacked.database.read() as connection:
+        assert (await presence.devices(connection, ["ann_phone"]))["ann_phone"].last_seen_at == now + 5
 
 
 @pytest.mark.parametrize("moment", [LAST_MS + 1, (1 << 53) - 1])

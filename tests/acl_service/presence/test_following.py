@@ -139,6 +139,19 @@ async def test_whose_a_device_is_the_session_row_says_where_the_event_does_not(f
     assert (gone.employee_id, gone.online) == ("bob", False)
 
 
+async def test_whose_a_device_is_stays_known_where_nothing_says_it(followed: Followed) -> None:
+    await followed.take(connected("ann_pc", 10))
+    await followed.take(disconnected("ann_pc", 10, 20, employee_id=None), connected("ann_pc", 30, None))
+    device = await followed.device()
+    assert device is not None
+    assert (device.employee_id, device.online) == ("ann", True)
+    # The twin: whoever is told is believed.
+    await followed.take(connected("ann_pc", 40, "bob"))
+    device = await followed.device()
+    assert device is not None
+    assert device.employee_id == "bob"
+
+
 async def test_a_session_row_that_is_written_after_its_event_is_corrected_too(followed: Followed) -> None:
     await followed.take(connected("ann_pc", 10))
     await know(followed.database, "ann_pc", employee_id="ann")

@@ -1,0 +1,102 @@
+"""What passes between the link to the broker and whatever answers requests: neither knows the other.
+
+The link turns each PUBLISH packet into an `Arrival`, gives it to a `Handler` and puts the `Reply` on the wire:
+deliveries first, in order, then the response; the request is acknowledged once the broker has acknowledged them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class PublishError(Exception):
+    """Something could not be published; the message names the topic and why."""
+
+
+class PublishRefused(PublishError):
+    """The broker does not take it, or would close the connection over it: trying it again is no use.
+
+    A bad topic, a packet over the broker's limit, or a reason code of MQTT 5 that says so.
+    """
+
+
+class NotConnected(PublishError):
+    """There is no connection, it was lost before the broker acknowledged, or too much waits: may be repeated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One request as it came; one that the broker sends again looks the same (emqx-measured.md: no DUP flag).
+
+    Attributes:
+        topic: Of the request, with the service prefix if there is one.
+        payload: Its bytes, as the client wrote them.
+        received_at: When it came, seconds of a clock that only grows (`time.monotonic`).
+        response_topic: MQTT 5's Response Topic, whoever it belongs to; None where there is none.
+    """
+
+    topic: str
+    payload: bytes
+    received_at: float
+    response_topic: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message to be published, QoS 1.
+
+    Attributes:
+        topic: A topic name; the link refuses wildcards and what else is none.
+        payload: Its bytes.
+        retain: Whether the broker keeps it.
+    """
+
+    topic: str
+    payload: bytes
+    retain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a request causes on the wire.
+
+    Attributes:
+        response_topic: Where the response goes; None: the request is dropped without one.
+        response: Its bytes; None where `after` makes it.
+        deliveries: Published before the response, in this order.
+        after: Started once `deliveries` and `response` are with the broker; neither the acknowledgement of the
+            request nor its sender's next request waits for it, but a drain does, as long as it has time. Where
+            `response` is None, what it returns is published on `response_topic`; else that is ignored.
+    """
+
+    response_topic: str | None
+    response: bytes | None = None
+    deliveries: tuple[Delivery, ...] = ()
+    after: Callable[[], Awaitable[bytes | None]] | None = None
+
+
+class Handler(Protocol):
+    """Answers requests."""
+
+    async def handle(self, arrival: Arrival) -> Reply:
+        """Do what a request asks for.
+
+        It answers faults by itself (500): whatever it raises is logged, and the request stays unanswered.
+        """
+
+    def overloaded(self, arrival: Arrival) -> Reply:
+        """Answer at once that too much is in hand, or that the gateway stops (503), without doing anything."""
+
+
+class Publisher(Protocol):
+    """Puts messages on the wire; the link is one."""
+
+    async def publish(self, topic: str, payload: bytes, qos: int = 1, retain: bool = False) -> None:
+        """Publish, and return once the broker has it (QoS 0: once it is written).
+
+        Raises:
+            PublishRefused: it never will have it.
+            NotConnected: it may not have it.
+        """

@@ -316,6 +316,14 @@ async def test_what_is_heard_while_it_is_published_is_not_lost(projected: Projec
     assert projected.statuses == ["online", "offline"]
 
 
+async def test_a_client_id_that_changes_hands_is_its_former_owners_no_more(projected: Projected) -> None:
+    await projected.hear(connected("ann_pc", 10))
+    await projected.later(APART_MS)
+    await projected.hear(connected("ann_pc", 20, "ann_pc"))
+    told = [(one.topic, json.loads(one.payload)["status"]) for one in projected.broker.taken[1:]]
+    assert sorted(told) == [(STATUS + "ann", "offline"), (STATUS + "ann_pc", "online")]
+
+
 async def test_many_people_are_told_in_batches(projected: Projected) -> None:
     await projected.hear(*(connected(f"p{number}_pc", 10, f"p{number}") for number in range(450)))
     assert len({one.topic for one in projected.broker.taken}) == len(projected.broker.taken) == 450

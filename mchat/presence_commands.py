@@ -179,27 +179,27 @@ def _screen(look: Look) -> RenderableType:
             shown(one.name),
             Text(one.status, style="green" if one.status == "online" else "dim"),
             str(one.devices),
-            _since(one.since_at, look.now_ms),
-            _since(one.last_seen_at, look.now_ms),
+            _clock(one.since_at),
+            _clock(one.last_seen_at),
         )
     if look.more:
         table.caption = "and more; --limit, --after and the filters show others"
     return Group(Text(f"{clock_time(look.now_ms)}: {look.online} online"), table)
 
 
-def _since(at_ms: int | None, now: int) -> str:
-    return "–" if at_ms is None else f"{_clock(at_ms)} ({ago(now - at_ms)})"
-
-
-def _clock(at_ms: int) -> str:
-    """A moment that a broker told; its clock may have gone mad."""
-    return clock_time(min(max(at_ms, 0), LAST_MS))
+def _clock(at_ms: int | None) -> str:
+    """A moment, if there is one, as a broker told it: its clock may have gone mad."""
+    return "–" if at_ms is None else clock_time(min(max(at_ms, 0), LAST_MS))
 
 
 def _history_screen(
     one: Attendance, devices: Sequence[DeviceRow], transitions: Sequence[HistoryRow], now: int
 ) -> RenderableType:
-    seen = "never seen" if one.last_seen_at is None else f"last seen {_since(one.last_seen_at, now)}"
+    seen = (
+        "never seen"
+        if one.last_seen_at is None
+        else f"last seen {_clock(one.last_seen_at)} ({ago(now - one.last_seen_at)})"
+    )
     parts: list[RenderableType] = [
         Text.assemble(shown(one.employee_id), f": {one.status}, {one.devices} devices on, {seen}")
     ]
@@ -214,7 +214,7 @@ def _history_screen(
         for device in devices:
             state = "online" if device.online else f"offline: {device.reason}"
             peer, node = shown(device.peer), shown(device.node)
-            known.add_row(shown(device.client_id), shown(state), _since(device.since_at, now), node, peer)
+            known.add_row(shown(device.client_id), shown(state), _clock(device.since_at), node, peer)
         parts.append(known)
     if transitions:
         past = Table(

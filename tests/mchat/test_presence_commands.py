@@ -79,7 +79,7 @@ async def test_everybody_with_who_is_online(run: Presence, directory: Database) 
     said = told(await run())
     assert ": 1 online" in said
     assert "│ ann │ Ann │ offline │ 0 │ – │ – │" in said
-    assert "│ bob │ Bob │ online │ 2 │ 1970-01-01 00:00:01Z (" in said
+    assert "│ bob │ Bob │ online │ 2 │ 1970-01-01 00:00:01Z │ 1970-01-01 00:00:02Z │" in said
     assert "and more" not in said
     found = data(await run("--json"))
     assert found["online"] == 1
@@ -138,9 +138,9 @@ async def test_history_shows_devices_and_transitions(run: Presence, directory: D
         )
     said = told(await run("history", "bob"))
     assert "bob: online, 2 devices on, last seen 1970-01-01 00:00:02Z (" in said
-    assert "│ bob_phone │ online │ 1970-01-01 00:00:01Z (" in said
+    assert "│ bob_phone │ online │ 1970-01-01 00:00:01Z │" in said
     assert "│ bob_pc │ offline: tcp_closed │" in said
-    assert "│ 9999-12-31 23:59:59Z (0 ms ago) │" in said
+    assert "│ 9999-12-31 23:59:59Z │" in said
     newest = said.index("│ 1970-01-01 00:00:02Z │ offline │ bob_pc │ tcp_closed │ n1 │")
     assert newest < said.index("│ 1970-01-01 00:00:01Z │ online │ bob_pc │ │ n1 │")
     assert "│ online │ bob_pc" not in told(await run("history", "bob", "--limit", "1"))

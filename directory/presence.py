@@ -269,16 +269,15 @@ async def trim(
         .where(presence_history.c.employee_id == employee_id)
         .order_by(presence_history.c.history_id.desc())
     )
-    left = presence.c.employee_id == employee_id, presence.c.online.is_(False)
     away = (
         select(presence.c.client_id)
-        .where(*left)
+        .where(presence.c.employee_id == employee_id, presence.c.online.is_(False))
         .order_by(presence.c.updated_at.desc(), presence.c.client_id.desc())
     )
     old = lines.offset(history).limit(limit)
     gone = await connection.execute(delete(presence_history).where(presence_history.c.history_id.in_(old)))
     forgotten = away.offset(devices).limit(limit)
-    lost = await connection.execute(delete(presence).where(*left, presence.c.client_id.in_(forgotten)))
+    lost = await connection.execute(delete(presence).where(presence.c.client_id.in_(forgotten)))
     return gone.rowcount + lost.rowcount
 
 

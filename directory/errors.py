@@ -25,6 +25,10 @@ class SchemaMismatch(DirectoryError):
     """The database has another revision of the schema than this program; names both and the remedy."""
 
 
+class CannotOpen(DirectoryError):
+    """A sealed secret that our keys do not open (`sealed`); the message names it and the key that is missing."""
+
+
 class Unavailable(DirectoryError):
     """The database did not answer, or not in time; the driver's error is the `__cause__`.
 

@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from directory.connections import parse_url
 from directory.errors import InvalidValue
+from directory.sealed import Sealer
 
 
 class DirectorySettings(BaseSettings):
@@ -45,6 +46,12 @@ class DirectorySettings(BaseSettings):
         le=60,
         description="Most seconds to wait for a connection, a lock or a statement; then the work fails.",
     )
+    secret_key: SecretStr | None = Field(
+        None,
+        description="Key that seals secrets which must be read back, 32 bytes or more. Several by commas: the first "
+        "seals, all open, so that a new one is put before the old one.",
+    )
+    secret_key_file: Path | None = Field(None, description="A file with such keys instead, one a line.")
     feed_stale: float = Field(
         2.0,
         ge=0.2,
@@ -89,13 +96,26 @@ class DirectorySettings(BaseSettings):
         """
         password = self.database_password.get_secret_value() if self.database_password else None
         if self.database_password_file is not None:
-            try:
-                password = self.database_password_file.read_text("utf-8").removesuffix("\n")
-            except (OSError, UnicodeDecodeError) as error:
-                raise InvalidValue(
-                    f"MCHAT_DATABASE_PASSWORD_FILE {self.database_password_file} cannot be read: {error}"
-                ) from error
+            password = _read("MCHAT_DATABASE_PASSWORD_FILE", self.database_password_file).removesuffix("\n")
         if password is None:
             return self.database_url
         url = parse_url(self.database_url).set(drivername="postgresql", password=password)
         return url.render_as_string(hide_password=False)
+
+    def sealer(self) -> Sealer:
+        """Return what seals and opens secrets with these keys.
+
+        Raises:
+            InvalidValue: There is no key, one is too short, or the file cannot be read.
+        """
+        given = [] if self.secret_key is None else self.secret_key.get_secret_value().split(",")
+        if self.secret_key_file is not None:
+            given += _read("MCHAT_SECRET_KEY_FILE", self.secret_key_file).splitlines()
+        return Sealer([key.strip() for key in given if key.strip()])
+
+
+def _read(setting: str, file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidValue(f"{setting} {file} cannot be read: {error}") from error

@@ -41,6 +41,7 @@ environment. Where the default is told in words, the `mchat` command finds it wh
 
 _FOUND = {
     "MCHAT_DATABASE_URL": "SQLite, `mchat.db` in `MCHAT_VAR`",
+    "MCHAT_SECRET_KEY_FILE": "without `MCHAT_SECRET_KEY`, `secrets/secret-key` in `MCHAT_VAR`",
     "MCHAT_HOOK_SECRETS_FILE": "without `MCHAT_HOOK_SECRETS`, `secrets/hook` in `MCHAT_VAR`",
     "MCHAT_ADMIN_TOKEN_KEY_FILE": "without `MCHAT_ADMIN_TOKEN_KEY`, `secrets/admin-token-key` in `MCHAT_VAR`",
     "MCHAT_LAPTOP_HOOK_SECRET": "the first of the hooks' secrets",

@@ -96,7 +96,7 @@ def make_folder(folder: Path) -> None:
 def make_secrets(files: SecretFiles) -> None:
     """Make the secrets that are missing."""
     make_folder(files.folder)
-    for path in (files.hook, files.admin_token_key, files.api_secret):
+    for path in (files.hook, files.admin_token_key, files.secret_key, files.api_secret):
         if not path.exists():
             write_secret(path, secrets.token_hex(32))
     if not files.api_key.exists():

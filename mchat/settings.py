@@ -46,6 +46,7 @@ class SecretFiles:
         self.folder = folder
         self.hook = folder / "hook"
         self.admin_token_key = folder / "admin-token-key"
+        self.secret_key = folder / "secret-key"
         self.gateway_token = folder / "gateway-token"
         self.api_key = folder / "emqx-api-key"
         self.api_secret = folder / "emqx-api-secret"
@@ -53,11 +54,16 @@ class SecretFiles:
 
 
 def directory_settings(command: CommandSettings) -> DirectorySettings:
-    """The directory's settings; without a database URL, SQLite's file lies in the folder ``var``."""
+    """The directory's settings; without a database URL, SQLite's file lies in the folder ``var``, and a secret key
+    that is not set comes from the file of ``mchat init``, if it is there.
+    """
     settings = DirectorySettings()
+    file = command.secrets.secret_key
+    if settings.secret_key is None and settings.secret_key_file is None and file.exists():
+        settings = settings.model_copy(update={"secret_key_file": file})
     if "database_url" in settings.model_fields_set:
         return settings
-    return DirectorySettings(database_url=f"sqlite:///{command.var / 'mchat.db'}")
+    return settings.model_copy(update={"database_url": f"sqlite:///{command.var / 'mchat.db'}"})
 
 
 def access_settings(command: CommandSettings) -> AccessSettings:

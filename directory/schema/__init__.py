@@ -12,6 +12,7 @@ from directory.schema.people import (
     employee,
     group,
     group_member,
+    sealed_secret,
 )
 from directory.schema.records import audit_log, audit_seal, challenge, decision, request
 from directory.schema.rights import acl_rule, client_block, client_registration, policy_version
@@ -54,6 +55,7 @@ __all__ = [
     "presence_person",
     "replica",
     "request",
+    "sealed_secret",
     "subscription",
     "watermark",
 ]

@@ -109,3 +109,13 @@ agent_secret = Table(
     text("sealed"),
     moment("updated_at"),
 )
+
+# Secrets of the installation that must be read back, sealed likewise; each is made by the first process that needs it.
+sealed_secret = Table(
+    "sealed_secret",
+    metadata,
+    Column("name", key(), primary_key=True),
+    Column("key_id", key(), nullable=False),
+    text("sealed"),
+    moment("updated_at"),
+)

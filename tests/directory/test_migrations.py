@@ -125,9 +125,9 @@ async def test_a_file_that_stays_in_another_journal_mode_is_told_with_the_remedy
 async def test_a_newer_schema_is_refused_and_left_alone(database: Database) -> None:
     async with database.write() as connection:
         await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(SchemaMismatch, match=r"9999.*0004.*newer MChat"):
+    with pytest.raises(SchemaMismatch, match=r"9999.*0005.*newer MChat"):
         await check_schema(database)
-    with pytest.raises(SchemaMismatch, match=r"9999.*0004.*newer MChat"):
+    with pytest.raises(SchemaMismatch, match=r"9999.*0005.*newer MChat"):
         await migrate(database)
     async with database.read() as connection:
         assert await connection.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
@@ -136,7 +136,7 @@ async def test_a_newer_schema_is_refused_and_left_alone(database: Database) -> N
 async def test_an_older_schema_is_told_with_the_remedy(database: Database) -> None:
     async with database.write() as connection:
         await connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
-    with pytest.raises(SchemaMismatch, match=r"0001.*0004.*mchat init"):
+    with pytest.raises(SchemaMismatch, match=r"0001.*0005.*mchat init"):
         await check_schema(database)
 
 

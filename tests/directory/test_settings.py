@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from directory.errors import InvalidValue
+from directory.sealed import Sealer
 from directory.settings import DirectorySettings
 
 POSTGRES = "postgresql://mchat@db/mchat"
@@ -60,6 +61,26 @@ def test_a_password_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     settings = DirectorySettings(database_url=POSTGRES, database_password_file=tmp_path / "absent")
     with pytest.raises(InvalidValue, match=r"MCHAT_DATABASE_PASSWORD_FILE.*absent"):
         settings.url()
+
+
+def test_the_keys_that_seal_come_from_a_variable_or_a_file_and_are_never_shown(tmp_path: Path) -> None:
+    new, old = "n" * 32, "o" * 32
+    file = tmp_path / "keys"
+    file.write_text(f"{new}\n\n{old}\n", "utf-8")
+    sealed = Sealer([old]).seal("a", b"plain")
+    for settings in (
+        DirectorySettings(secret_key=f"{new}, {old}"),
+        DirectorySettings(secret_key_file=file),
+        DirectorySettings(secret_key=new, secret_key_file=file),
+    ):
+        sealer = settings.sealer()
+        assert sealer.key_id == Sealer([new]).key_id
+        assert sealer.open("a", Sealer([old]).key_id, sealed) == b"plain"
+        assert new not in repr(settings)
+    with pytest.raises(InvalidValue, match="set MCHAT_SECRET_KEY"):
+        DirectorySettings().sealer()
+    with pytest.raises(InvalidValue, match=r"MCHAT_SECRET_KEY_FILE.*absent"):
+        DirectorySettings(secret_key_file=tmp_path / "absent").sealer()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from mchat.banner import Addresses, lines
 from mchat.errors import CommandError
 from mchat.installation import initialise
 from mchat.roots import opened
-from mchat.settings import CommandSettings, access_settings, laptop_settings
+from mchat.settings import CommandSettings, access_settings, directory_settings, laptop_settings
 from tests.acl_service.serving import now_ms
 
 
@@ -39,6 +39,19 @@ async def test_the_first_policy_is_the_one_that_is_asked_for(
     # Without a name what is there stays.
     plain = await initialise(command, directory, now_ms)
     assert (plain.policy.name, plain.activated) == ("chat", False)
+
+
+async def test_the_key_that_seals_is_made_once_and_found(
+    settings: tuple[CommandSettings, DirectorySettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command, directory = settings
+    await initialise(command, directory, now_ms)
+    first = directory_settings(command).sealer().key_id
+    await initialise(command, directory, now_ms)
+    assert directory_settings(command).sealer().key_id == first
+    # One that is set comes before that of the installation.
+    monkeypatch.setenv("MCHAT_SECRET_KEY", "k" * 32)
+    assert directory_settings(command).sealer().key_id != first
 
 
 async def test_another_profile_takes_the_place_of_the_policy(

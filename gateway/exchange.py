@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 
 class PublishError(Exception):
@@ -86,8 +86,14 @@ class Handler(Protocol):
         It answers faults by itself (500): whatever it raises is logged, and the request stays unanswered.
         """
 
-    def overloaded(self, arrival: Arrival) -> Reply:
-        """Answer at once that too much is in hand, or that the gateway stops (503), without doing anything."""
+    def refuse(self, arrival: Arrival, code: Literal[413, 503]) -> Reply:
+        """Answer without doing anything.
+
+        Args:
+            arrival: The request.
+            code: 503: too much is in hand, or it took too long; 413: the broker does not take an answer as large
+                as that of `handle`, whose effects stand.
+        """
 
 
 class Publisher(Protocol):

@@ -43,6 +43,8 @@ class Work:
     kind: str
     subject: str
     payload: dict[str, Any]
+    holder: str | None = None
+    hold_ms: int = 0
 
 
 @dataclass(slots=True)
@@ -54,12 +56,14 @@ class Change:
         author: Who asks, for rows and audit.
         now_ms: The time of the change, milliseconds since the epoch.
         version: The feed version, known when the block has ended; None if nothing was touched.
+        outbox_ids: The numbers of the work that was left, in the order of leaving it; known then, too.
     """
 
     connection: AsyncConnection
     author: str
     now_ms: int
     version: int | None = None
+    outbox_ids: tuple[int, ...] = ()
     _subjects: dict[Subject, None] = field(default_factory=dict)
     _work: list[Work] = field(default_factory=list)
     _blocks: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
@@ -74,9 +78,21 @@ class Change:
                 )
             self._subjects[subject] = None
 
-    def enqueue(self, worker: str, kind: str, subject: str, payload: dict[str, Any]) -> None:
-        """Leave work for `worker`; rows of one `subject` are done in order. Never put secrets into it."""
-        self._work.append(Work(worker, kind, subject, payload))
+    def enqueue(
+        self,
+        worker: str,
+        kind: str,
+        subject: str,
+        payload: dict[str, Any],
+        *,
+        holder: str | None = None,
+        hold_ms: int = 0,
+    ) -> None:
+        """Leave work for `worker`; rows of one `subject` are done in order. Never put secrets into it.
+
+        With a `holder` it is claimed already: whoever makes it does it, and others after `hold_ms` only.
+        """
+        self._work.append(Work(worker, kind, subject, payload, holder, hold_ms))
 
     def block(self, client_id: str, old_owner: str | None, new_owner: str | None) -> None:
         """Block a client id that changes owner until the enforcer has ended its session (decision 9)."""
@@ -111,7 +127,11 @@ class Change:
         if self._blocks and version is not None:
             await self._write_blocks(version)
         if self._work:
-            await self.connection.execute(insert(schema.outbox), self._outbox_rows(version))
+            left = await self.connection.scalars(
+                insert(schema.outbox).returning(schema.outbox.c.outbox_id, sort_by_parameter_order=True),
+                self._outbox_rows(version),
+            )
+            self.outbox_ids = tuple(left)
         if version is not None and self.connection.dialect.name == "postgresql":
             await self.connection.execute(
                 text("SELECT pg_notify(:channel, :version)"), {"channel": CHANNEL, "version": str(version)}
@@ -174,6 +194,9 @@ class Change:
                 "version": version,
                 "created_at": self.now_ms,
                 "available_at": self.now_ms,
+                "claimed_by": work.holder,
+                "claimed_until": None if work.holder is None else self.now_ms + work.hold_ms,
+                "attempts": 0 if work.holder is None else 1,
             }
             for work in self._work
         ]

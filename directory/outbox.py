@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from directory.errors import InvalidValue
 from directory.schema import outbox
-from directory.work import COLUMNS, Backlog, OutboxRow, backlog, outbox_row, pending, recent, some
+from directory.work import COLUMNS, Backlog, OutboxRow, backlog, in_effect, outbox_row, pending, recent, some
 
 __all__ = [
     "MAX_PROGRESS",
@@ -23,6 +23,7 @@ __all__ = [
     "claim_enforced",
     "enforced",
     "finish",
+    "in_effect",
     "look_again",
     "note",
     "pending",
@@ -46,6 +47,7 @@ async def claim(
     hold_ms: int,
     limit: int = 100,
     newest: bool = False,
+    kind: str | None = None,
 ) -> Sequence[OutboxRow]:
     """Take work that is not in effect and that nobody else holds, oldest first, one piece a subject.
 
@@ -59,6 +61,7 @@ async def claim(
         hold_ms: For how long.
         limit: The most pieces.
         newest: Newest first instead; of one subject the oldest piece still comes first.
+        kind: Of this kind only; a worker's kinds have subjects of their own then.
     """
     earlier = outbox.alias()
     first = ~exists().where(
@@ -71,7 +74,10 @@ async def claim(
         )
     )
     order = outbox.c.outbox_id.desc() if newest else outbox.c.outbox_id
-    rows = await _due(connection, worker, now_ms, outbox.c.enforced_at.is_(None) & first, (order,), limit)
+    wanted = outbox.c.enforced_at.is_(None) & first
+    if kind is not None:
+        wanted &= outbox.c.kind == kind
+    rows = await _due(connection, worker, now_ms, wanted, (order,), limit)
     await _take(connection, rows, holder, now_ms + hold_ms, attempts=outbox.c.attempts + 1)
     return [_claimed(row) for row in rows]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Row, and_, func, select
+from sqlalchemy import Row, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from directory.schema import outbox
@@ -113,6 +113,22 @@ async def some(connection: AsyncConnection, worker: str, now_ms: int, *, in_effe
         .limit(1)
     )
     return await connection.scalar(wanted) is not None
+
+
+async def in_effect(connection: AsyncConnection, outbox_id: int) -> bool:
+    """Tell whether a piece of work is in effect, and all that its change left for the same worker beside it.
+
+    Work that is not there any more was done long ago.
+    """
+    piece = outbox.alias()
+    beside = and_(
+        outbox.c.worker == piece.c.worker,
+        or_(outbox.c.outbox_id == piece.c.outbox_id, outbox.c.version == piece.c.version),
+        outbox.c.done_at.is_(None),
+        outbox.c.enforced_at.is_(None),
+    )
+    waiting = select(outbox.c.outbox_id).join(piece, beside).where(piece.c.outbox_id == outbox_id).limit(1)
+    return await connection.scalar(waiting) is None
 
 
 async def backlog(connection: AsyncConnection, worker: str) -> Backlog:

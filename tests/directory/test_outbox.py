@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import event
 
 from directory import outbox
+from directory.changes import Subject
 from directory.database import Database
 from directory.errors import InvalidValue
 from directory.outbox import Backlog, OutboxRow
@@ -267,3 +268,65 @@ async def test_it_is_told_whether_there_is_something_to_do_by_now(database: Data
         assert await outbox.some(connection, "w", 20, in_effect=True)
         await outbox.finish(connection, [row.outbox_id], holder="p", now_ms=21)
     assert not await some(99, in_effect=True)
+
+
+async def test_work_that_is_held_from_the_start_is_its_makers_until_the_claim_runs_out(
+    database: Database,
+) -> None:
+    async with database.change("t", 10) as change:
+        change.enqueue("w", "kind", "a", {"n": 1}, holder="maker", hold_ms=20)
+        change.enqueue("w", "kind", "b", {"n": 2})
+    held, free = change.outbox_ids
+    assert [row.outbox_id for row in await claim(database, 29)] == [free]
+    async with database.write() as connection:
+        assert await outbox.finish(connection, [held, free], holder="maker", now_ms=29) == {held}
+    async with database.change("t", 30) as change:
+        change.enqueue("w", "kind", "c", {}, holder="maker", hold_ms=20)
+    assert [(row.outbox_id, row.attempts) for row in await claim(database, 50)] == [
+        (free, 2),
+        (change.outbox_ids[0], 2),
+    ]
+
+
+async def test_the_numbers_of_work_come_in_the_order_of_leaving_it(database: Database) -> None:
+    async with database.change("t", 10) as change:
+        for number in range(300):
+            change.enqueue("w", "kind", f"s{number % 7}", {"n": number})
+    async with database.read() as connection:
+        rows = {row.outbox_id: row.payload["n"] for row in await outbox.pending(connection, "w")}
+    assert [rows[one] for one in change.outbox_ids] == list(range(300))
+
+
+async def test_work_of_one_kind_is_claimed_by_itself(database: Database) -> None:
+    async with database.change("t", 1) as change:
+        change.enqueue("w", "one", "a", {})
+        change.enqueue("w", "other", "b", {})
+    async with database.write() as connection:
+        rows = await outbox.claim(connection, "w", holder="p", now_ms=1, hold_ms=9, kind="other")
+    assert [row.subject for row in rows] == ["b"]
+    assert [row.subject for row in await claim(database, 1)] == ["a"]
+
+
+async def test_work_is_in_effect_with_all_that_its_change_left_beside_it(database: Database) -> None:
+    async def in_effect(outbox_id: int) -> bool:
+        async with database.read() as connection:
+            return await outbox.in_effect(connection, outbox_id)
+
+    async with database.change("t", 1) as change:
+        change.touch(Subject("everyone"))
+        change.enqueue("w", "kind", "a", {})
+        change.enqueue("w", "kind", "b", {})
+        change.enqueue("others", "kind", "c", {})
+    first, second, _ = change.outbox_ids
+    await leave(database, "d")
+    a, b, later = await claim(database, 2)
+    assert not await in_effect(first)
+    assert await enforce(database, a, 3, 50)
+    assert not await in_effect(first)
+    async with database.write() as connection:
+        await outbox.finish(connection, [b.outbox_id], holder="p", now_ms=3)
+    assert await in_effect(first) and await in_effect(second)
+    assert not await in_effect(later.outbox_id)
+    async with database.write() as connection:
+        await outbox.prune(connection, 9)
+    assert await in_effect(second)

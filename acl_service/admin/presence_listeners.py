@@ -35,6 +35,9 @@ WHY: Final = {
     "stopping": f"this process stops: {_RESUME}",
 }
 
+_UNKNOWN: Final = ("unconfirmed", "overloaded")
+"""Refusals that speak of us and not of the caller (`Freshness.settle`)."""
+
 CallerOf = Callable[[str | None], Awaitable[Caller | Refusal]]
 
 
@@ -129,15 +132,19 @@ class Listeners:
             log.warning("a listener to presence is dropped", why=WHY[why])
         self._ended.labels(why or ("stopping" if self.stopping else "left")).inc()
 
-    async def still_may(self, authorization: str | None) -> bool:
-        """Whether whoever opened a stream may listen now: the token, the person and the role of this moment."""
+    async def refusal(self, authorization: str | None) -> str | None:
+        """Why whoever opened a stream may not listen now, by the token, the person and the role of this moment.
+
+        A key of `WHY`; None: it may. Who cannot be known at the moment has nothing to be told, and is not sent to
+        log in again.
+        """
         caller = await self._caller_of(authorization)
         if isinstance(caller, Refusal):
-            return False
+            return "stale" if caller.kind in _UNKNOWN else "access"
         try:
-            return await self.may(caller)
+            return None if await self.may(caller) else "access"
         except (DirectoryError, Overloaded):
-            return False
+            return "stale"
 
     async def may(self, caller: Caller) -> bool:
         """Whether a caller may listen to everybody.

@@ -206,8 +206,8 @@ class _Stream(Response):
             raise _Ended("stale")
         if now >= self._check_at:
             self._check_at = now + self._bounds.check_s
-            if not await self._listeners.still_may(self._authorization):
-                raise _Ended("access")
+            if why := await self._listeners.refusal(self._authorization):
+                raise _Ended(why)
 
     async def _head(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})

@@ -8,10 +8,12 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from acl_service.admin import presence_changes
-from acl_service.admin.presence_listeners import Bounds
+from acl_service.admin.presence_listeners import Bounds, Listeners
 from acl_service.policy import profiles
+from acl_service.verdict import INACTIVE, Refusal
 from directory import attendance, credentials, people, standing
 from directory.attendance import MOST
 from directory.database import Database
@@ -361,6 +363,25 @@ async def test_who_may_not_listen_any_more_is_ended(served: Served, database: Da
         await until(lambda: stage.counted("access") == 3)
         await turn(database, ["dan"], 1)
         assert (await next_of(ears["root"], "change")).data["employee_id"] == "dan"
+
+
+async def test_who_cannot_be_known_is_not_sent_to_log_in_again(served: Served) -> None:
+    answers: list[Any] = [
+        (Refusal("unconfirmed", "away"), "stale"),
+        (Refusal("overloaded", "full"), "stale"),
+        (Refusal("token", "over"), "access"),
+        (INACTIVE, "access"),
+    ]
+    for answer, why in answers:
+
+        async def caller_of(_: str | None, answer: Any = answer) -> Any:
+            return answer
+
+        service = served.service
+        listeners = Listeners(
+            service.database, service.memory, caller_of, CollectorRegistry(), clock=service.clock
+        )
+        assert await listeners.refusal("Bearer x") == why
 
 
 async def test_the_shipped_bounds_end_a_stream_within_seconds() -> None:

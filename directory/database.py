@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Literal, Self, cast
 
@@ -40,6 +40,8 @@ class Database:
         # SQLite has one writer at a time and no queue: without this, writers of one process starve
         # each other by polling, each in a thread of its own.
         self._writer = asyncio.Lock()
+        # Connections that are being made for tasks which were cancelled meanwhile.
+        self._unwanted: set[asyncio.Task[None]] = set()
 
     @classmethod
     def open(cls, url: str, *, pool_size: int = 10, timeout_s: float = 5.0) -> Self:
@@ -76,6 +78,8 @@ class Database:
 
     async def close(self) -> None:
         """Close the connections that are not in use; those in use close when they come back."""
+        while self._unwanted:
+            await asyncio.wait(self._unwanted)
         await self._engine.dispose()
 
     @asynccontextmanager
@@ -86,7 +90,7 @@ class Database:
             Unavailable: The database does not answer.
         """
         with translated(self.url):
-            async with self._reads.connect() as connection:
+            async with self._lent(self._reads) as connection:
                 yield connection
 
     @asynccontextmanager
@@ -97,7 +101,7 @@ class Database:
             Unavailable: The database does not answer.
         """
         with translated(self.url):
-            async with self._snapshots.connect() as connection:
+            async with self._lent(self._snapshots) as connection:
                 if self.dialect == "sqlite":
                     await connection.exec_driver_sql("BEGIN DEFERRED")
                 yield connection
@@ -114,10 +118,10 @@ class Database:
         """
         with translated(self.url):
             if self.dialect == "postgresql":
-                async with self._engine.begin() as connection:
+                async with self._lent(self._engine) as connection, connection.begin():
                     yield connection
                 return
-            async with self._alone(), self._engine.connect() as connection:
+            async with self._alone(), self._lent(self._engine) as connection:
                 await connection.exec_driver_sql("BEGIN IMMEDIATE")
                 yield connection
                 await connection.exec_driver_sql("COMMIT")
@@ -143,6 +147,26 @@ class Database:
             await change.finish()
 
     @asynccontextmanager
+    async def _lent(self, engine: AsyncEngine) -> AsyncGenerator[AsyncConnection]:
+        """Lend a connection of the pool, which has it back whenever the task is cancelled."""
+        connection = engine.connect()
+        async with AsyncExitStack() as stack:
+            if engine.pool.checkedin():  # type: ignore[attr-defined]  # of the queue pool that `open` makes
+                await connection.start()
+            else:
+                # SQLAlchemy forgets a connection that is being made when its task is cancelled, without closing it.
+                making = asyncio.create_task(connection.start())
+                try:
+                    await asyncio.shield(making)
+                except asyncio.CancelledError:
+                    giving = asyncio.create_task(_give_back(making))
+                    self._unwanted.add(giving)
+                    giving.add_done_callback(self._unwanted.discard)
+                    raise
+            stack.push_async_exit(connection)
+            yield connection
+
+    @asynccontextmanager
     async def _alone(self) -> AsyncGenerator[None]:
         try:
             async with asyncio.timeout(self.timeout_s):
@@ -155,3 +179,9 @@ class Database:
             yield
         finally:
             self._writer.release()
+
+
+async def _give_back(making: asyncio.Task[AsyncConnection]) -> None:
+    # Nobody waits for it any more, nor wants to know why there is none.
+    with suppress(Exception):
+        await (await making).close()

@@ -1,7 +1,9 @@
 """Reads, snapshots, writes and changes on both databases."""
 
 import asyncio
+import gc
 import time
+import warnings
 
 import pytest
 from sqlalchemy import insert, select, text
@@ -273,3 +275,38 @@ async def test_writers_that_wait_for_each_other_leave_connections_to_readers(sql
             assert await newest_version(connection) == 0
     assert sorted(await asyncio.gather(*waiting)) == list(range(1, 11))
     await database.close()
+
+
+async def test_a_connection_that_is_being_made_for_a_cancelled_task_is_closed(database_url: str) -> None:
+    """Whichever step of it the task is cancelled at: a connection that nobody has is never closed."""
+    with warnings.catch_warnings(record=True) as left_open:
+        warnings.simplefilter("always")
+        for steps in (*range(1, 60, 2), *range(60, 3_000, 60)):
+            database = Database.open(database_url)
+            reading = asyncio.create_task(_read_one(database))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            reading.cancel()
+            await asyncio.wait([reading])
+            await database.close()
+        gc.collect()
+    assert [str(one.message) for one in left_open] == []
+
+
+async def test_who_waited_for_a_connection_in_vain_leaves_the_pool_whole(database_url: str) -> None:
+    database = Database.open(database_url, pool_size=1)
+    try:
+        async with database.read():
+            waiting = asyncio.create_task(_read_one(database))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.wait([waiting])
+        async with asyncio.timeout(3):
+            assert await _read_one(database) == 1
+    finally:
+        await database.close()
+
+
+async def _read_one(database: Database) -> int:
+    async with database.read() as connection:
+        return int((await connection.exec_driver_sql("SELECT 1")).scalar_one())

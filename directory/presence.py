@@ -5,7 +5,7 @@ A reader that keeps its place in the events moves it in the transaction that wri
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Row, and_, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -44,6 +44,20 @@ class DeviceRow:
     peer: str
     reason: str
     source: str
+    last_seen_at: int
+    since_at: int
+    updated_at: int
+
+
+class DeviceState(NamedTuple):
+    """What a person's standing is derived from, of one device; as of `DeviceRow`.
+
+    A person may have thousands: this much of them is read in a tenth of the time.
+    """
+
+    client_id: str
+    online: bool
+    reason: str
     last_seen_at: int
     since_at: int
     updated_at: int
@@ -127,16 +141,17 @@ async def devices(connection: AsyncConnection, client_ids: Collection[str]) -> d
 
 async def devices_of(
     connection: AsyncConnection, employee_ids: Collection[str]
-) -> dict[str, list[DeviceRow]]:
-    """Read the devices of people, by employee id and in the order of client ids; people without any are left out."""
+) -> dict[str, list[DeviceState]]:
+    """Read the states of people's devices, by employee id, in no order; people without any are left out."""
+    columns = (presence.c[name] for name in DeviceState._fields)
     found = await connection.execute(
-        select(presence)
-        .where(among(connection, presence.c.employee_id, employee_ids))
-        .order_by(presence.c.client_id)
+        select(presence.c.employee_id, *columns).where(
+            among(connection, presence.c.employee_id, employee_ids)
+        )
     )
-    devices: dict[str, list[DeviceRow]] = {}
-    for row in found:
-        devices.setdefault(row.employee_id, []).append(_device(row))
+    devices: dict[str, list[DeviceState]] = {}
+    for employee_id, *state in found:
+        devices.setdefault(employee_id, []).append(DeviceState._make(state))
     return devices
 
 

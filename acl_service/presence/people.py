@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from acl_service.presence.fold import RECONCILED
-from directory.presence import DeviceRow
+from directory.presence import DeviceState
 
 Status = Literal["online", "offline"]
 
@@ -34,7 +34,7 @@ class Derived:
 
 
 def derive(
-    devices: Iterable[DeviceRow], *, announced: str, last_seen: int, now_ms: int, grace_ms: int
+    devices: Iterable[DeviceState], *, announced: str, last_seen: int, now_ms: int, grace_ms: int
 ) -> Derived:
     """Derive a person's standing.
 

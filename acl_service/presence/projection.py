@@ -22,7 +22,7 @@ from acl_service.presence.people import Derived, derive
 from directory import presence, standing
 from directory.database import Database
 from directory.errors import DirectoryError
-from directory.presence import DeviceRow
+from directory.presence import DeviceState
 from directory.standing import PersonRow
 from emqx.api.broker import BrokerApi
 from emqx.api.errors import Rejected
@@ -151,7 +151,7 @@ class Projector:
             await self._publish(ready, seen)
         return len(seen)
 
-    def _looked_at(self, row: PersonRow, devices: Sequence[DeviceRow], now_ms: int) -> PersonRow:
+    def _looked_at(self, row: PersonRow, devices: Sequence[DeviceState], now_ms: int) -> PersonRow:
         found = derive(
             devices, announced=row.status, last_seen=row.last_seen_at, now_ms=now_ms, grace_ms=self._grace_ms
         )

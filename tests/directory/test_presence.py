@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from directory import presence, schema, sessions, standing, subscriptions
 from directory.database import Database
-from directory.presence import DeviceRow, HistoryRow
+from directory.presence import DeviceRow, DeviceState, HistoryRow
 from directory.sessions import SessionRow
 from directory.standing import PersonRow
 from directory.subscriptions import SubscriptionRow
@@ -29,6 +29,10 @@ def device(client_id: str, **values: Any) -> DeviceRow:
         "updated_at": 11,
     }
     return DeviceRow(client_id=client_id, **{**known, **values})
+
+
+def state(row: DeviceRow) -> DeviceState:
+    return DeviceState(*(getattr(row, name) for name in DeviceState._fields))
 
 
 def transition(client_id: str, kind: str, **values: Any) -> HistoryRow:
@@ -53,7 +57,8 @@ async def test_devices_are_replaced_and_found_by_client_id_and_by_person(databas
         await presence.store_devices(connection, [])
     async with database.read() as connection:
         assert await presence.devices(connection, ["ann_pc", "x", "nobody"]) == {"ann_pc": pc, "x": stranger}
-        assert await presence.devices_of(connection, ["ann", "bob"]) == {"ann": [pc, phone]}
+        states = await presence.devices_of(connection, ["ann", "bob"])
+        assert {name: sorted(some) for name, some in states.items()} == {"ann": [state(pc), state(phone)]}
         assert await presence.online_after(connection) == [pc, stranger]
         assert await presence.online_after(connection, "ann_pc") == [stranger]
         assert await presence.online_after(connection, limit=1) == [pc]

@@ -8,30 +8,25 @@ from acl_service.presence.echoes import EXPECTED_MS, Echoes
 from acl_service.presence.fold import RECONCILED
 from acl_service.presence.hearing import Said
 from acl_service.presence.people import Derived, derive
-from directory.presence import DeviceRow
+from directory.presence import DeviceState
 from directory.standing import PersonRow
 
 GRACE_MS = 5_000
 NOW_MS = 100_000
 
 
-def device(online: bool, *, reason: str = "", since_at: int = NOW_MS, **values: Any) -> DeviceRow:
+def device(online: bool, *, reason: str = "", since_at: int = NOW_MS, **values: Any) -> DeviceState:
     known: dict[str, Any] = {
         "client_id": "ann_pc",
-        "employee_id": "ann",
-        "epoch": 1,
-        "node": "",
-        "peer": "",
-        "source": "event",
         "last_seen_at": since_at,
         "updated_at": max(since_at, NOW_MS),
         **values,
     }
-    return DeviceRow(online=online, reason=reason, since_at=since_at, **known)
+    return DeviceState(online=online, reason=reason, since_at=since_at, **known)
 
 
 def derived(
-    *devices: DeviceRow, announced: str = "online", now_ms: int = NOW_MS, last_seen: int = 0
+    *devices: DeviceState, announced: str = "online", now_ms: int = NOW_MS, last_seen: int = 0
 ) -> Derived:
     return derive(devices, announced=announced, last_seen=last_seen, now_ms=now_ms, grace_ms=GRACE_MS)
 

@@ -12,7 +12,7 @@ from acl_service.presence.reconcile import Reconciler
 from directory.database import Database
 from emqx.api.broker import BrokerApi
 from tests.acl_service.presence.listed import NODE_TWO, ListedBroker
-from tests.acl_service.presence.telling import NODE, connected, disconnected
+from tests.acl_service.presence.telling import NODE, connected, disconnected, store
 from tests.acl_service.presence.test_projection import STATUS, Projected
 
 MINUTE_MS = 60_000
@@ -106,16 +106,19 @@ async def test_a_broker_that_does_not_tell_how_long_it_runs_is_let_alone(watched
 
 async def test_who_is_due_sooner_stays_so_and_what_changes_meanwhile_has_its_turn(watched: Watched) -> None:
     now = watched.now_ms
-    await watched.hear(*(connected(f"p{number}_pc", now, f"p{number}") for number in range(1_100)))
+    people = [f"p{number}" for number in range(1_100)] + ["zoe"]
+    await watched.hear(*(connected(f"{one}_pc", now, one) for one in people))
     watched.restart(NODE, NODE_TWO)
     watched.now_ms += MINUTE_MS
     watched.nodes.uptime = dict.fromkeys(watched.began, MINUTE_MS)
-    await watched.hear(disconnected("ann_pc", now - 2 * MINUTE_MS, watched.now_ms, "normal"))
     before = len(watched.broker.taken)
+    await store(watched.database, [disconnected("zoe_pc", now, watched.now_ms, "normal", employee_id="zoe")])
+    await watched.following.step()
     await watched.reconciler.sweep_nodes()
     await watched.later(1_000)
     told = watched.broker.taken[before:]
     assert 0 < len(told) < 1_000, "they are spread"
+    assert STATUS + "zoe" in {one.topic for one in told}
     await watched.later(10_000)
     told = watched.broker.taken[before:]
-    assert len({one.topic for one in told}) == len(told) == 1_102
+    assert len({one.topic for one in told}) == len(told) == 1_103

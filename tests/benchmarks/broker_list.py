@@ -7,6 +7,7 @@ follows from its number, so that nothing has to be kept. The server is the one o
 import asyncio
 import json
 import sys
+import time
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
@@ -59,6 +60,7 @@ class List:
 
     def __init__(self, clients: int) -> None:
         self._clients = clients
+        self._began = time.monotonic()
         row = {**recorded("rest2.jsonl", "/api/v5/clients_v2")["data"][0], **_ROW}
         self._row = json.dumps(row)
         (self._node,) = recorded("rest2.jsonl", "/api/v5/nodes")
@@ -67,7 +69,9 @@ class List:
         """Answer one call."""
         path, query = scope["path"], parse_qs(scope["query_string"].decode())
         if path == "/api/v5/nodes":
-            body = json.dumps([{**self._node, "node": NODE, "live_connections": self._clients}])
+            uptime = int((time.monotonic() - self._began) * 1_000)
+            node = {**self._node, "node": NODE, "live_connections": self._clients, "uptime": uptime}
+            body = json.dumps([node])
         elif path == "/api/v5/clients_v2":
             body = self._page(int(query.get("cursor", ["0"])[0]), int(query.get("limit", ["100"])[0]))
         else:

@@ -63,7 +63,7 @@ class Size:
     """
 
     facts: int = 20_000
-    coming: int = 3_000
+    coming: int = 2_000
     listed: int = 100_000
     listeners: int = 200
     changes: int = 60

@@ -124,6 +124,41 @@ async def revoke(change: Change, credential_id: str) -> bool:
     return True
 
 
+async def end_all(change: Change, employee_id: str, *, grace_ms: int = 0) -> list[str]:
+    """End the credentials of a person that have not ended, and return their ids.
+
+    Args:
+        change: The transaction; one that is added afterwards stays.
+        employee_id: Whose.
+        grace_ms: For how long they are still taken; 0 = they are revoked. Then they expire, and the sessions that
+            were made with them end (`endings`).
+    """
+    until_ms = change.now_ms + grace_ms
+    held = await change.connection.execute(
+        select(credential.c.credential_id)
+        .where(
+            credential.c.employee_id == employee_id,
+            credential.c.revoked_at.is_(None),
+            or_(credential.c.expires_at.is_(None), credential.c.expires_at > until_ms),
+        )
+        .order_by(credential.c.credential_id)
+        .with_for_update()
+    )
+    ending = list(held.scalars())
+    if not grace_ms:
+        for credential_id in ending:
+            await revoke(change, credential_id)
+    elif ending:
+        await change.connection.execute(
+            update(credential)
+            .where(among(change.connection, credential.c.credential_id, ending))
+            .values(expires_at=until_ms)
+        )
+        change.touch(Subject("employee", employee_id))
+        change.audit("credential.expire", employee_id, {"credential_ids": ending, "expires_at": until_ms})
+    return ending
+
+
 def leave_work(change: Change, kind: str, employee_id: str, credential_id: str) -> None:
     """Leave work about a credential for the enforcer, in order with all about the same person.
 

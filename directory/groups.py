@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, case, delete, insert, select, update
+from sqlalchemy import Row, and_, case, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from directory.changes import Change, Subject
@@ -12,29 +12,36 @@ from directory.errors import Conflict, NotFound
 from directory.ids import check_id, check_text, new_id
 from directory.membership import (
     Member,
+    MemberRole,
     add_members,
     check_active,
+    count,
     hand_over,
     join,
     leave,
     lock,
     members,
     remove_members,
+    roles,
     set_member_role,
 )
 from directory.schema import group, group_member
 
 __all__ = [
     "Group",
+    "Listed",
     "Member",
     "add_members",
+    "count",
     "create",
     "dismiss",
     "get",
     "leave_all",
     "list_",
+    "listed",
     "members",
     "remove_members",
+    "roles",
     "set_member_role",
     "update_",
 ]
@@ -63,6 +70,21 @@ class Group:
     created_at: int
     updated_at: int
     dismissed_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A group as a person sees it in a list.
+
+    Attributes:
+        group: The group.
+        member_count: How many are in it.
+        role: The person's role in it; None for who is not.
+    """
+
+    group: Group
+    member_count: int
+    role: MemberRole | None
 
 
 async def create(
@@ -201,6 +223,39 @@ async def list_(
     if employee_id is not None:
         query = query.join(group_member).where(group_member.c.employee_id == employee_id)
     return [_group(row) for row in await connection.execute(query)]
+
+
+async def listed(
+    connection: AsyncConnection,
+    employee_id: str,
+    *,
+    everybodys: bool = False,
+    after: str = "",
+    limit: int = 500,
+) -> Sequence[Listed]:
+    """List the living groups by id, those after `after`, as a person sees them: the person's own, or everybody's."""
+    anybody = group_member.alias()
+    number = (
+        select(func.count())
+        .select_from(anybody)
+        .where(anybody.c.group_id == group.c.group_id)
+        .scalar_subquery()
+    )
+    mine = and_(group_member.c.group_id == group.c.group_id, group_member.c.employee_id == employee_id)
+    query = (
+        select(group, number.label("member_count"), group_member.c.role.label("member_role"))
+        .join(group_member, mine, isouter=everybodys)
+        .where(group.c.dismissed_at.is_(None), group.c.group_id > after)
+        .order_by(group.c.group_id)
+        .limit(limit)
+    )
+    return [_listed(row) for row in await connection.execute(query)]
+
+
+def _listed(row: Row[*tuple[Any, ...]]) -> Listed:
+    values = dict(row._mapping)
+    member_count, role = values.pop("member_count"), values.pop("member_role")
+    return Listed(Group(**values), member_count, role)
 
 
 def _group(row: Row[*tuple[Any, ...]]) -> Group:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from directory.changes import Change, Subject
@@ -111,6 +111,19 @@ async def members(
         .limit(limit)
     )
     return [_member(row) for row in rows]
+
+
+async def roles(
+    connection: AsyncConnection, group_id: str, employee_ids: Collection[str]
+) -> dict[str, MemberRole]:
+    """Read the roles of people in a group; who is not in it is left out."""
+    return {one.employee_id: one.role for one in await _members(connection, group_id, employee_ids)}
+
+
+async def count(connection: AsyncConnection, group_id: str) -> int:
+    """Count who is in a group; nobody is in a dismissed one."""
+    counted = select(func.count()).select_from(group_member).where(group_member.c.group_id == group_id)
+    return await connection.scalar(counted) or 0
 
 
 async def lock(change: Change, group_id: str) -> None:

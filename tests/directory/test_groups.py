@@ -182,3 +182,33 @@ async def test_adding_the_same_people_at_once_adds_them_once(company: Database) 
 
     found = await asyncio.gather(*(add() for _ in range(6)))
     assert sorted(found) == [[]] * 5 + [["c", "d"]]
+
+
+async def test_groups_are_listed_as_a_person_sees_them(company: Database) -> None:
+    async with company.change("c", 2) as change:
+        await groups.create(change, name="H", creator="c", group_id="h", member_ids=["a", "d"])
+        await groups.create(change, name="I", creator="c", group_id="i")
+        await groups.create(change, name="J", creator="a", group_id="j")
+        await groups.dismiss(change, "j")
+
+    async def listed(
+        employee_id: str, everybodys: bool = False, after: str = "", limit: int = 9
+    ) -> list[object]:
+        async with company.read() as connection:
+            found = await groups.listed(
+                connection, employee_id, everybodys=everybodys, after=after, limit=limit
+            )
+        return [(one.group.group_id, one.member_count, one.role) for one in found]
+
+    assert await listed("a") == [("g", 2, "owner"), ("h", 3, "member")]
+    assert await listed("a", everybodys=True) == [("g", 2, "owner"), ("h", 3, "member"), ("i", 1, None)]
+    assert await listed("a", after="g") == [("h", 3, "member")]
+    assert await listed("a", limit=1) == [("g", 2, "owner")]
+    assert await listed("x") == []
+
+
+async def test_roles_and_numbers_of_members_are_read(company: Database) -> None:
+    async with company.read() as connection:
+        assert await groups.roles(connection, "g", ["b", "a", "c"]) == {"a": "owner", "b": "member"}
+        assert await groups.count(connection, "g") == 2
+        assert await groups.count(connection, "nothing") == 0

@@ -277,3 +277,50 @@ async def test_activating_at_once_leaves_one_active(database: Database) -> None:
     await asyncio.gather(*(activate(version) for version in versions))
     async with database.read() as connection:
         assert sum(one.active for one in await policies.list_(connection)) == 1
+
+
+async def _credentials(database: Database, *ends: int | None) -> list[str]:
+    made = []
+    for number, expires_at in enumerate(ends):
+        async with database.change("hr", number + 1) as change:
+            digest = token_digest(new_token())
+            made.append(await credentials.add_token(change, "a", digest, expires_at=expires_at))
+    return made
+
+
+async def test_all_credentials_of_a_person_end_and_a_new_one_stays(database: Database) -> None:
+    await hire(database, "a", "b")
+    first, expired, second = await _credentials(database, None, 50, 900)
+    async with database.change("hr", 5) as change:
+        await credentials.add_token(change, "b", "ab" * 32)
+    before = await version_of(database)
+    async with database.change("hr", 100) as change:
+        assert await credentials.end_all(change, "a") == sorted([first, second])
+        new = await credentials.add_token(change, "a", "cd" * 32)
+    assert await touched(database, before) == [("employee", "a")]
+    assert await enforced(database, before) == [
+        ("credential_revoked", {"employee_id": "a", "credential_id": one}) for one in sorted([first, second])
+    ]
+    async with database.read() as connection:
+        usable = {one.credential_id: one.usable(100) for one in await credentials.list_(connection, "a")}
+        (of_b,) = await credentials.list_(connection, "b")
+    assert usable == {first: False, expired: False, second: False, new: True}
+    assert of_b.usable(100)
+    async with database.change("hr", 101) as change:
+        assert await credentials.end_all(change, "nobody") == []
+    assert change.version is None
+
+
+async def test_with_a_grace_credentials_expire_instead_and_none_lives_longer_by_it(
+    database: Database,
+) -> None:
+    await hire(database, "a")
+    first, soon, later = await _credentials(database, None, 150, 900)
+    before = await version_of(database)
+    async with database.change("hr", 100) as change:
+        assert await credentials.end_all(change, "a", grace_ms=100) == sorted([first, later])
+    assert await touched(database, before) == [("employee", "a")]
+    assert await enforced(database, before) == []
+    async with database.read() as connection:
+        ends = {one.credential_id: one.expires_at for one in await credentials.list_(connection, "a")}
+    assert ends == {first: 200, soon: 150, later: 200}

@@ -1,1 +1,91 @@
-"""The Python client of MChat's actions; imports nothing of ours. Empty so far: a later issue fills it."""
+"""The Python client of MChat's actions: requests, inbox, groups and presence over MQTT, on asyncio.
+
+It imports nothing of MChat's other packages: what it knows is the wire (docs/client.md). `Client` is the way in.
+"""
+
+from mchat_client.answers import Answer, Sent
+from mchat_client.backoff import Backoff
+from mchat_client.broker import Broker
+from mchat_client.client import Client
+from mchat_client.errors import (
+    AgentTimeOut,
+    BadAnswer,
+    BadParameter,
+    ClientError,
+    Closed,
+    Conflict,
+    ConnectRefused,
+    Fault,
+    Limited,
+    LinkLost,
+    NoAnswer,
+    NoSession,
+    NotAllowed,
+    NotFound,
+    Overloaded,
+    PublishRefused,
+    Refused,
+    SubscriptionRefused,
+    TakenOver,
+    TooLarge,
+    TooMany,
+    Unreachable,
+    WrongValue,
+)
+from mchat_client.messages import (
+    Changed,
+    GroupMessage,
+    Missed,
+    Notice,
+    Other,
+    PrivateMessage,
+    ProfileChange,
+    ReadAck,
+    Status,
+    SystemMessage,
+    Unreadable,
+)
+from mchat_client.streams import Stream
+
+__all__ = [
+    "AgentTimeOut",
+    "Answer",
+    "Backoff",
+    "BadAnswer",
+    "BadParameter",
+    "Broker",
+    "Changed",
+    "Client",
+    "ClientError",
+    "Closed",
+    "Conflict",
+    "ConnectRefused",
+    "Fault",
+    "GroupMessage",
+    "Limited",
+    "LinkLost",
+    "Missed",
+    "NoAnswer",
+    "NoSession",
+    "NotAllowed",
+    "NotFound",
+    "Notice",
+    "Other",
+    "Overloaded",
+    "PrivateMessage",
+    "ProfileChange",
+    "PublishRefused",
+    "ReadAck",
+    "Refused",
+    "Sent",
+    "Status",
+    "Stream",
+    "SubscriptionRefused",
+    "SystemMessage",
+    "TakenOver",
+    "TooLarge",
+    "TooMany",
+    "Unreachable",
+    "Unreadable",
+    "WrongValue",
+]

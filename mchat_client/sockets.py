@@ -1,0 +1,142 @@
+"""The socket of a paho client on the event loop: paho reads and writes, the loop tells when.
+
+paho connects with blocking calls (TCP, TLS, the WebSocket's upgrade), so that part runs in a thread of its own and
+nothing is registered with the loop before it is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import paho.mqtt.client as paho
+
+
+class Pump:
+    """Reads and writes for one paho client, which has connected once and is thrown away afterwards.
+
+    Args:
+        client: set up but not connected; its socket callbacks become the pump's.
+        loop: that waits for the socket.
+        broken: is told when paho cannot make sense of what came; the socket is closed by then.
+    """
+
+    def __init__(
+        self, client: paho.Client, loop: asyncio.AbstractEventLoop, broken: Callable[[Exception], None]
+    ) -> None:
+        self._client = client
+        self._loop = loop
+        self._broken = broken
+        self._attached: int | None = None
+        self._tick: asyncio.TimerHandle | None = None
+        client.on_socket_close = lambda *_: self._detach()
+        client.on_socket_register_write = lambda *_: self._wait_to_write()
+        client.on_socket_unregister_write = lambda *_: self._stop_writing()
+
+    async def connect(self) -> None:
+        """Connect in a thread, then read and write on the loop.
+
+        Raises:
+            OSError: nobody listens there, the name is unknown, TLS fails.
+            paho.mqtt.client.WebsocketConnectionError: the WebSocket is refused. A `ValueError`.
+        """
+        connecting = asyncio.ensure_future(asyncio.to_thread(self._client.reconnect))
+        try:
+            await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            # The thread goes on: whatever it connects is closed when it is done.
+            connecting.add_done_callback(self._too_late)
+            raise
+        self._attach()
+
+    def drop(self) -> None:
+        """Close the socket without a word."""
+        sock = self._client.socket()
+        self._detach()
+        if sock is not None:
+            with suppress(OSError):
+                sock.close()
+
+    def _too_late(self, connecting: asyncio.Future[Any]) -> None:
+        if not connecting.cancelled() and connecting.exception() is None:
+            self.drop()
+
+    def _attach(self) -> None:
+        sock: Any = self._client.socket()
+        if sock is None:
+            return
+        number: int = sock.fileno()
+        # Each answer would wait 40 ms for the acknowledgement of the one before (Nagle's algorithm).
+        with socket.socket(fileno=os.dup(number)) as same, suppress(OSError):
+            same.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._client.transport == "websockets":
+            _send_whole(sock)
+        self._attached = number
+        self._loop.add_reader(number, self._read)
+        if self._client.want_write():
+            self._wait_to_write()
+        self._tick = self._loop.call_later(1.0, self._every_second)
+
+    def _detach(self) -> None:
+        number, self._attached = self._attached, None
+        if number is not None:
+            self._loop.remove_reader(number)
+            self._loop.remove_writer(number)
+        if self._tick is not None:
+            self._tick.cancel()
+            self._tick = None
+
+    def _read(self) -> None:
+        self._guarded(self._client.loop_read)
+        # TLS takes more off the socket than paho asked for, and the loop does not see what waits there.
+        while self._attached is not None and _pending(self._client.socket()):
+            self._guarded(self._client.loop_read)
+
+    def _wait_to_write(self) -> None:
+        if self._attached is not None:
+            self._loop.add_writer(self._attached, self._write)
+
+    def _stop_writing(self) -> None:
+        if self._attached is not None:
+            self._loop.remove_writer(self._attached)
+
+    def _write(self) -> None:
+        self._guarded(self._client.loop_write)
+
+    def _every_second(self) -> None:
+        self._tick = self._loop.call_later(1.0, self._every_second)
+        self._guarded(self._client.loop_misc)
+
+    def _guarded(self, step: Callable[[], Any]) -> None:
+        try:
+            step()
+        except Exception as error:  # whatever paho trips over: this connection is of no use any more
+            self.drop()
+            self._broken(error)
+
+
+def _pending(sock: Any) -> int:
+    """Bytes that TLS holds already."""
+    pending = getattr(sock, "pending", None)
+    return 0 if pending is None else int(pending())
+
+
+def _send_whole(sock: Any) -> None:
+    """Let a WebSocket that took only a part of a frame be asked again.
+
+    paho 2 takes the 0 that its wrapper returns then for done: it drops the packet, and counts the rest of its
+    frame as a part of the next one, which is lost too.
+    """
+    send = sock.send
+
+    def whole(data: bytes | bytearray) -> int:
+        sent: int = send(data)
+        if data and not sent:
+            raise BlockingIOError
+        return sent
+
+    sock.send = whole

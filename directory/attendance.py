@@ -4,7 +4,7 @@ A person who never connected has no row and counts as offline. People are shown 
 device of theirs is still on. Who may see whom is decided in the query (design, "Who may what"; presence, rule 15).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from directory import departments, groups
 from directory.presence import DeviceRow
 from directory.schema import employee, group_member, presence, presence_person
+from directory.sets import among
 
 MOST: Final = 500
 """People of a page, and devices of a person, at most."""
@@ -144,7 +145,7 @@ async def page(
         .order_by(key)
         .limit(min(limit, MOST))
     )
-    return [_attendance(row) for row in await connection.execute(query)]
+    return [_attendance(row, row.name) for row in await connection.execute(query)]
 
 
 async def one(
@@ -161,7 +162,7 @@ async def one(
         seen = true() if viewer.public else employee.c.employee_id.in_(_seen_by(viewer.employee_id))
         query = query.where(employee.c.status != "deleted", seen)
     row = (await connection.execute(query)).one_or_none()
-    return None if row is None else _attendance(row)
+    return None if row is None else _attendance(row, row.name)
 
 
 async def devices(connection: AsyncConnection, employee_id: str, *, limit: int = MOST) -> Sequence[DeviceRow]:
@@ -182,15 +183,16 @@ async def changed_after(
 
     Whoever goes on behind the last number of a page has missed nobody (`standing.store` commits in their order).
     """
-    people = presence_person.outerjoin(employee, employee.c.employee_id == presence_person.c.employee_id)
     found = await connection.execute(
-        select(presence_person.c.employee_id, func.coalesce(employee.c.name, "").label("name"), *_STANDING)
-        .select_from(people)
+        select(presence_person.c.employee_id, *_STANDING)
         .where(presence_person.c.change_number > change_number)
         .order_by(presence_person.c.change_number)
         .limit(limit)
     )
-    return [_attendance(row) for row in found]
+    rows = found.all()
+    # Apart: joined, PostgreSQL would read and sort all who changed for each page.
+    names = await _names(connection, [row.employee_id for row in rows]) if rows else {}
+    return [_attendance(row, names.get(row.employee_id, "")) for row in rows]
 
 
 async def count_online(connection: AsyncConnection) -> int:
@@ -243,10 +245,19 @@ def _groups_of(employee_id: str) -> Select[Any]:
     return select(mine.c.group_id).where(mine.c.employee_id == employee_id)
 
 
-def _attendance(row: Row[*tuple[Any, ...]]) -> Attendance:
+async def _names(connection: AsyncConnection, employee_ids: Collection[str]) -> dict[str, str]:
+    found = await connection.execute(
+        select(employee.c.employee_id, employee.c.name).where(
+            among(connection, employee.c.employee_id, employee_ids)
+        )
+    )
+    return {row.employee_id: row.name for row in found}
+
+
+def _attendance(row: Row[*tuple[Any, ...]], name: str) -> Attendance:
     return Attendance(
         employee_id=row.employee_id,
-        name=row.name,
+        name=name,
         status="online" if row.status == "online" else "offline",
         devices=row.devices,
         since_at=row.since_at or None,

@@ -205,6 +205,8 @@ async def test_each_change_of_status_or_devices_has_a_greater_number(company: Da
     assert await numbers(company, limit=1) == [(3, "bob", "online")]
     async with company.read() as connection:
         assert await standing.newest_change(connection) == 5
+        found = await attendance.changed_after(connection, 3)
+    assert {one.employee_id: one.name for one in found} == {"ann": "Ann", "stranger": ""}
 
 
 async def test_people_without_a_row_are_given_none(company: Database) -> None:

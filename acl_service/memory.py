@@ -15,12 +15,12 @@ from typing import TypeVar
 from acl_service.active_policy import ActivePolicy, rules_of
 from acl_service.bounds import MemoryBounds, evict
 from acl_service.errors import Overloaded
-from acl_service.invalidation import Invalidations
 from acl_service.loading import Loader, Round
 from acl_service.principals import Client, Person, client_subjects
 from acl_service.standing import refuse
 from directory.changes import Subject
 from directory.database import Database
+from directory.invalidation import Invalidations
 from directory.principals import Principals, load, load_policy
 
 LOOK_UPS = 4

@@ -1,38 +1,46 @@
 """The unit of work of a rights-changing transaction, and what it leaves for readers (decision 5)."""
 
-from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
-from sqlalchemy import and_, delete, false, func, insert, or_, select, text, update
+from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from directory import schema
-from directory.errors import InvalidValue, NotFound, SchemaMismatch
-from directory.sets import among
+from directory.errors import Conflict, InvalidValue, SchemaMismatch
+from directory.subjects import SUBJECT_KINDS, Subject, SubjectKind
+from directory.versions import changed_since, changes_since, newest_version, prune_changes, pruned_version
 
-SubjectKind = Literal["employee", "group", "department", "role", "everyone", "client", "owner", "policy"]
-SUBJECT_KINDS: Final = frozenset(get_args(SubjectKind))
+__all__ = [
+    "CHANNEL",
+    "SUBJECT_KINDS",
+    "Change",
+    "LockName",
+    "Subject",
+    "SubjectKind",
+    "Work",
+    "changed_since",
+    "changes_since",
+    "newest_version",
+    "prune_changes",
+    "pruned_version",
+]
 
 CHANNEL: Final = "mchat_feed"
 """The PostgreSQL channel that carries each new version."""
 
-_LOCKS: Final = {"client_ids": 0x6D63_0001, "admins": 0x6D63_0002}
+LockName = Literal["client_ids", "admins", "departments", "managers"]
 
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """Whose grants a change touches.
-
-    `employee`: that person's memberships, role, status, department, credentials or exceptions. `group`,
-    `department`, `role`, `everyone`: rules on them, or the group was dismissed: all who are in it.
-    `client`: the client's exceptions or its block. `owner`: an employee id or a registration pattern that
-    came or went: every client id whose Owner may be another now. `policy`: all grants.
-    """
-
-    kind: SubjectKind
-    id: str = ""
+_LOCKS: Final[dict[LockName, int]] = {
+    "client_ids": 0x6D63_0001,
+    "admins": 0x6D63_0002,
+    # 0x6D63_0003 is that of migrations.
+    "departments": 0x6D63_0004,
+    "managers": 0x6D63_0005,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,7 @@ class Change:
         now_ms: The time of the change, milliseconds since the epoch.
         version: The feed version, known when the block has ended; None if nothing was touched.
         outbox_ids: The numbers of the work that was left, in the order of leaving it; known then, too.
+        client_id: From which client it is asked for, for audit; None if from none.
     """
 
     connection: AsyncConnection
@@ -64,6 +73,7 @@ class Change:
     now_ms: int
     version: int | None = None
     outbox_ids: tuple[int, ...] = ()
+    client_id: str | None = None
     _subjects: dict[Subject, None] = field(default_factory=dict)
     _work: list[Work] = field(default_factory=list)
     _blocks: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
@@ -110,7 +120,44 @@ class Change:
         """Write an audit row in this transaction; never put secrets into `detail`."""
         self._audit.append({"action": action, "target": target, "detail": detail or {}})
 
-    async def lock(self, name: Literal["client_ids", "admins"]) -> None:
+    def audit_as_one(self, action: str, target: str, detail: dict[str, Any], code: int = 0) -> None:
+        """Make one audit row of all so far: what was asked for, with what was done for it as `steps`.
+
+        Args:
+            action: What was asked for.
+            target: Of what.
+            detail: What else matters; never a secret.
+            code: How it ended; 0 = well.
+        """
+        steps = {"steps": self._audit} if self._audit else {}
+        self._audit = [{"action": action, "target": target, "detail": detail | steps, "code": code}]
+
+    @asynccontextmanager
+    async def attempt(self) -> AsyncGenerator[None]:
+        """Run a part that may fail: if the block raises, what it wrote and gathered is undone, the rest stands.
+
+        Raises:
+            Conflict: A constraint refuses a row.
+        """
+        gathered = self._subjects, self._work, self._blocks, self._audit
+        self._subjects, self._work = dict(self._subjects), list(self._work)
+        self._blocks, self._audit = dict(self._blocks), list(self._audit)
+        await self.connection.exec_driver_sql("SAVEPOINT attempt")
+        try:
+            yield
+        except Exception as error:
+            self._subjects, self._work, self._blocks, self._audit = gathered
+            await self.connection.exec_driver_sql("ROLLBACK TO SAVEPOINT attempt")
+            if isinstance(error, IntegrityError):
+                raise Conflict("another change came first: read again, then ask anew") from error
+            raise
+        await self.connection.exec_driver_sql("RELEASE SAVEPOINT attempt")
+
+    def left(self) -> Sequence[tuple[int, Work]]:
+        """List the work that was left, with its numbers; nothing before the block has ended."""
+        return list(zip(self.outbox_ids, self._work, strict=False))
+
+    async def lock(self, name: LockName) -> None:
         """Let one transaction at a time, of all processes, decide by what it reads about `name`.
 
         On SQLite a transaction is alone anyway. Take it before reading; it is released at the end.
@@ -121,7 +168,13 @@ class Change:
     async def finish(self) -> None:
         """Write what was gathered, the version last of all but the rows that carry it (decision 5)."""
         if self._audit:
-            rows = [{"created_at": self.now_ms, "author": self.author, **row} for row in self._audit]
+            common = {
+                "created_at": self.now_ms,
+                "author": self.author,
+                "client_id": self.client_id,
+                "code": 0,
+            }
+            rows = [common | row for row in self._audit]
             await self.connection.execute(insert(schema.audit_log), rows)
         version = await self._allot() if self._subjects else None
         if self._blocks and version is not None:
@@ -200,76 +253,3 @@ class Change:
             }
             for work in self._work
         ]
-
-
-async def newest_version(connection: AsyncConnection) -> int:
-    """Read the version of the last committed change; 0 before the first one."""
-    version: int | None = await connection.scalar(select(schema.feed.c.version))
-    if version is None:
-        raise NotFound("the feed row is missing: restore the database, or make it anew (mchat init)")
-    return version
-
-
-async def pruned_version(connection: AsyncConnection) -> int:
-    """Read the version up to which change rows are gone: a reader before it must drop everything."""
-    version: int | None = await connection.scalar(select(schema.feed.c.pruned_version))
-    return version or 0
-
-
-async def changes_since(
-    connection: AsyncConnection, version: int, limit: int = 1_000
-) -> Sequence[tuple[int, Subject]]:
-    """Read the subjects of the changes after `version`, in order, of at most `limit` versions.
-
-    Versions have no holes, so that a reader sees by the numbers that rows were pruned.
-    """
-    rows = await connection.execute(
-        select(schema.change.c.version, schema.change.c.subject_kind, schema.change.c.subject_id)
-        .where(schema.change.c.version > version, schema.change.c.version <= version + limit)
-        .order_by(schema.change.c.version, schema.change.c.seq)
-    )
-    return [(row.version, Subject(row.subject_kind, row.subject_id)) for row in rows]
-
-
-async def prune_changes(connection: AsyncConnection, keep_from_ms: int) -> int:
-    """Delete the change rows older than `keep_from_ms` and note up to where; returns the rows deleted.
-
-    Run it inside `Database.write()`. Clocks of processes differ, so a version's age does not decide
-    alone: what is deleted is everything up to the last version before the first that is kept.
-    """
-    first_kept = (
-        select(func.min(schema.change.c.version))
-        .where(schema.change.c.created_at >= keep_from_ms)
-        .scalar_subquery()
-    )
-    newest = select(func.max(schema.change.c.version)).scalar_subquery()
-    until = await connection.scalar(select(func.coalesce(first_kept - 1, newest, 0)))
-    if not until:
-        return 0
-    # The note comes first: it takes the row's lock, so that no writer commits between it and the rows.
-    await connection.execute(
-        update(schema.feed).where(schema.feed.c.pruned_version < until).values(pruned_version=until)
-    )
-    gone = await connection.execute(delete(schema.change).where(schema.change.c.version <= until))
-    return gone.rowcount
-
-
-async def changed_since(connection: AsyncConnection, version: int, subjects: Collection[Subject]) -> bool:
-    """Tell whether any of some subjects changed after `version`.
-
-    True too if nobody can say any more, because the rows of that time are pruned.
-    """
-    change = schema.change
-    if version < await pruned_version(connection):
-        return True
-    named: defaultdict[str, set[str]] = defaultdict(set)
-    for subject in subjects:
-        named[subject.kind].add(subject.id)
-    touched = [
-        and_(change.c.subject_kind == kind, among(connection, change.c.subject_id, ids))
-        for kind, ids in named.items()
-    ]
-    found = await connection.scalar(
-        select(change.c.version).where(change.c.version > version, or_(false(), *touched)).limit(1)
-    )
-    return found is not None

@@ -71,6 +71,7 @@ async def add(
             updated_at=change.now_ms,
         )
     )
+    change.touch(Subject("org", new))
     change.audit("department.add", new, {"parent_id": parent_id})
     return new
 
@@ -80,11 +81,14 @@ async def update_(
 ) -> None:
     """Give a department another name or place; rights do not pass along the tree, so none change.
 
+    One at a time: two moves that are sound each by itself could close a circle together.
+
     Raises:
         InvalidValue: The name is not allowed, or the parent lies below the department.
         NotFound: There is no such department or parent.
     """
     check_text("name", name)
+    await change.lock("departments")
     await get(change.connection, department_id)
     above = parent_id
     seen: set[str] = set()
@@ -98,6 +102,7 @@ async def update_(
         .where(department.c.department_id == department_id)
         .values(name=name, parent_id=parent_id, sort_order=sort_order, updated_at=change.now_ms)
     )
+    change.touch(Subject("org", department_id))
     change.audit("department.update", department_id, {"parent_id": parent_id})
 
 
@@ -133,7 +138,8 @@ async def remove(change: Change, department_id: str) -> None:
     # The id may be used again, and must not bring old rights with it.
     await rules.remove_of(change, "department", department_id)
     await change.connection.execute(delete(department).where(department.c.department_id == department_id))
-    change.touch(Subject("department", department_id), *(Subject("employee", one) for one in statuses))
+    change.touch(Subject("department", department_id), Subject("org", department_id))
+    change.touch(*(Subject("employee", one) for one in statuses))
     change.audit("department.remove", department_id)
 
 

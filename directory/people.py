@@ -107,7 +107,7 @@ async def add(
             updated_at=change.now_ms,
         )
     )
-    change.touch(Subject("employee", new), Subject("owner", new))
+    change.touch(Subject("employee", new), Subject("owner", new), Subject("org", new))
     change.audit("employee.add", new, {"role": role, "department_id": department_id, "forced": force})
     return new
 
@@ -135,6 +135,7 @@ async def set_status(change: Change, employee_id: str, status: str) -> bool:
     await _update(change, employee_id, status=status)
     if status == "deleted":
         await groups.leave_all(change, employee_id)
+    change.touch(Subject("org", employee_id))
     _tell(change, "employee_status", employee_id, before.status, status)
     return True
 
@@ -169,6 +170,7 @@ async def set_department(change: Change, employee_id: str, department_id: str | 
     if department_id is not None:
         await departments.get(change.connection, department_id)
     await _update(change, employee_id, department_id=department_id)
+    change.touch(Subject("org", employee_id))
     _tell(change, "employee_department", employee_id, before.department_id, department_id)
     return True
 
@@ -176,10 +178,13 @@ async def set_department(change: Change, employee_id: str, department_id: str | 
 async def set_manager(change: Change, employee_id: str, manager_id: str | None) -> None:
     """Say whom a person reports to; it gives no rights.
 
+    One at a time: two that are sound each by itself could close a circle together.
+
     Raises:
         NotFound: There is no such person or manager.
         InvalidValue: The manager reports to the person, over however many.
     """
+    await change.lock("managers")
     await _locked(change, employee_id)
     above = manager_id
     seen: set[str] = set()
@@ -191,6 +196,7 @@ async def set_manager(change: Change, employee_id: str, manager_id: str | None) 
         seen.add(above)
         above = (await get(change.connection, above)).manager_id
     await _update(change, employee_id, manager_id=manager_id)
+    change.touch(Subject("org", employee_id))
     change.audit("employee.manager", employee_id, {"manager_id": manager_id})
 
 
@@ -204,6 +210,7 @@ async def rename(change: Change, employee_id: str, name: str) -> None:
     check_text("name", name)
     await _locked(change, employee_id)
     await _update(change, employee_id, name=name)
+    change.touch(Subject("org", employee_id))
     change.audit("employee.rename", employee_id)
 
 
@@ -217,7 +224,7 @@ async def get(connection: AsyncConnection, employee_id: str) -> Person:
     row = found.one_or_none()
     if row is None:
         raise NotFound(f"employee {employee_id!r} does not exist: see the list of people")
-    return _person(row)
+    return person_of(row)
 
 
 async def list_(
@@ -240,10 +247,11 @@ async def list_(
         query = query.where(employee.c.department_id == department_id)
     if role is not None:
         query = query.where(employee.c.role == role)
-    return [_person(row) for row in await connection.execute(query)]
+    return [person_of(row) for row in await connection.execute(query)]
 
 
-def _person(row: Row[*tuple[Any, ...]]) -> Person:
+def person_of(row: Row[*tuple[Any, ...]]) -> Person:
+    """Make a `Person` of a row of the table; for this package."""
     values = dict(row._mapping)
     return Person(**values | {"skills_badge": tuple(values["skills_badge"] or ())})
 

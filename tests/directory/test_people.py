@@ -44,7 +44,7 @@ async def test_a_person_is_kept_as_given(database: Database) -> None:
 
 async def test_a_new_person_is_told_as_person_and_as_owner(database: Database) -> None:
     await hire(database, "a")
-    assert await touched(database) == [("employee", "a"), ("owner", "a")]
+    assert await touched(database) == [("employee", "a"), ("owner", "a"), ("org", "a")]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ async def test_changes_of_status_role_and_department_are_told_and_left_to_the_en
         assert await people.set_status(change, "a", "disabled")
         assert await people.set_role(change, "a", "ops")
         assert await people.set_department(change, "a", "d")
-    assert await touched(database, before) == [("employee", "a")]
+    assert await touched(database, before) == [("org", "a"), ("employee", "a")]
     assert await enforced(database, before) == [
         ("employee_status", {"employee_id": "a", "before": "active", "after": "disabled"}),
         ("employee_role", {"employee_id": "a", "before": "employee", "after": "ops"}),
@@ -104,8 +104,9 @@ async def test_changes_of_status_role_and_department_are_told_and_left_to_the_en
         assert not await people.set_status(change, "a", "disabled")
         assert not await people.set_role(change, "a", "ops")
         assert not await people.set_department(change, "a", "d")
-        await people.rename(change, "a", "另一个名字")
     assert change.version is None
+    async with database.change("hr", 4) as change:
+        await people.rename(change, "a", "另一个名字")
     async with database.read() as connection:
         person = await people.get(connection, "a")
     assert (person.status, person.role, person.department_id) == ("disabled", "ops", "d")
@@ -186,6 +187,7 @@ async def test_who_is_deleted_leaves_groups_and_passes_them_on(database: Databas
         ("employee", "c"),
         ("employee", "d"),
         ("group", "alone"),
+        ("org", "a"),
     }
 
 
@@ -230,6 +232,7 @@ async def test_an_id_that_would_take_over_known_clients_is_refused_naming_them(d
         ("client", "a_b_phone"),
         ("employee", "a_b"),
         ("owner", "a_b"),
+        ("org", "a_b"),
     }
     assert [payload["client_id"] for kind, payload in await enforced(database, before)] == [
         "a_b",
@@ -253,7 +256,7 @@ async def test_a_department_is_changed_and_stands_in_no_circle(database: Databas
         await departments.add(change, name="C", department_id="c", parent_id="a", sort_order=1)
     async with database.change("hr", 2) as change:
         await departments.update_(change, "b", name="Б", parent_id="c", sort_order=0)
-    assert change.version is None
+    assert await touched(database, change.version - 1 if change.version else 0) == [("org", "b")]
     for parent in ("a", "b", "c"):
         with pytest.raises(InvalidValue, match="circle"):
             async with database.change("hr", 1) as change:
@@ -289,9 +292,22 @@ async def test_a_department_with_people_or_others_below_stays(database: Database
     before = await version_of(database)
     async with database.change("hr", 1) as change:
         await departments.remove(change, "b")
-    assert set(await touched(database, before)) == {("department", "b"), ("employee", "x")}
+    assert set(await touched(database, before)) == {("department", "b"), ("employee", "x"), ("org", "b")}
     async with database.read() as connection:
         assert (await people.get(connection, "x")).department_id is None
         assert await rules.list_(connection) == []
         with pytest.raises(NotFound):
             await departments.get(connection, "b")
+
+
+async def test_what_people_see_of_a_person_is_told_and_is_nobodys_right(database: Database) -> None:
+    await hire(database, "a", "b")
+    before = await version_of(database)
+    async with database.change("hr", 1) as change:
+        await people.rename(change, "a", "Other")
+        await people.set_manager(change, "b", "a")
+    assert await touched(database, before) == [("org", "a"), ("org", "b")]
+    assert await enforced(database, before) == []
+    async with database.change("hr", 1) as change:
+        await people.set_role(change, "a", "ops")
+    assert ("org", "a") not in await touched(database, before + 1)

@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acl_service.invalidation import Invalidations
 from directory.changes import Subject
+from directory.invalidation import Invalidations
 
 KINDS = ("employee", "group", "department", "role", "everyone", "client", "owner", "policy")
 subjects = st.builds(Subject, st.sampled_from(KINDS), st.sampled_from("abc"))

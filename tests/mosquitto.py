@@ -32,12 +32,15 @@ def find_mosquitto() -> str | None:
 
 
 @contextmanager
-def running_mosquitto(program: str) -> Iterator[int]:
-    """Run it, as a user that is not root where there is one; gives the port."""
+def running_mosquitto(program: str, *more: str) -> Iterator[int]:
+    """Run it, as a user that is not root where there is one; gives the port.
+
+    `more`: further lines of its configuration.
+    """
     folder = Path(tempfile.mkdtemp(prefix="mchat-mosquitto-"))
     port = free_port()
     configuration = folder / "mosquitto.conf"
-    configuration.write_text(_CONFIGURATION.format(port=port))
+    configuration.write_text(_CONFIGURATION.format(port=port) + "".join(f"{line}\n" for line in more))
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)

@@ -11,7 +11,11 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 
-class PublishError(Exception):
+class GatewayError(Exception):
+    """Root of the errors of the gateway's link; the message names the value and the remedy."""
+
+
+class PublishError(GatewayError):
     """Something could not be published; the message names the topic and why."""
 
 
@@ -20,6 +24,10 @@ class PublishRefused(PublishError):
 
     A bad topic, a packet over the broker's limit, or a reason code of MQTT 5 that says so.
     """
+
+
+class TooLarge(PublishRefused):
+    """The packet is larger than the broker takes."""
 
 
 class NotConnected(PublishError):

@@ -1,0 +1,102 @@
+"""One connection and what belongs to it: its acknowledgements, its arrivals, what it publishes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from gateway.inflight import Acknowledgements, InFlight
+from gateway.outgoing import Outgoing
+from gateway.packets import Greeting, Incoming
+from gateway.settings import GatewaySettings
+from gateway.wire import Wire
+
+
+class Connection:
+    """Told by its wire what happens, and tells those whom it concerns.
+
+    Args:
+        settings: where the broker is, and as whom to connect.
+        secret: the credential.
+        outgoing: what is published: through this connection while it stands.
+        in_flight: what is in hand.
+        take: given each message, with this connection's acknowledgements.
+
+    Attributes:
+        wire: the connection itself.
+        acknowledgements: of what came by it.
+        lost_because: why it ended, once it has.
+        arrivals: how many messages came.
+        holding: whether messages are left alone, unacknowledged, so that the broker sends them again to the next.
+        wanted_over: whether it ends because the gateway wants it to.
+    """
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        secret: str,
+        outgoing: Outgoing,
+        in_flight: InFlight,
+        take: Callable[[Incoming, Acknowledgements], None],
+    ) -> None:
+        self.wire = Wire(settings, secret, self)
+        self.acknowledgements = Acknowledgements(self.wire.acknowledge)
+        self.lost_because: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.arrivals = 0
+        self.holding = False
+        self.wanted_over = False
+        self._outgoing = outgoing
+        self._in_flight = in_flight
+        self._take = take
+
+    def connected(self, greeting: Greeting) -> None:
+        """See `gateway.packets.Events`."""
+        self._outgoing.attach(self.wire, greeting)
+
+    def arrived(self, packet: Incoming) -> None:
+        """See `gateway.packets.Events`."""
+        self.arrivals += 1
+        if not (self.holding and packet.packet_id):
+            self._take(packet, self.acknowledgements)
+
+    def published(self, packet_id: int, code: int) -> None:
+        """See `gateway.packets.Events`."""
+        self._outgoing.published(packet_id, code)
+
+    def lost(self, why: str) -> None:
+        """See `gateway.packets.Events`."""
+        self.acknowledgements.end()
+        self._outgoing.detach(suspicious=not self.wanted_over)
+        self._in_flight.told()
+        if not self.lost_because.done():
+            self.lost_because.set_result(why)
+
+    async def drain(self, topic_filter: str) -> None:
+        """Unsubscribe, and go on until nothing comes any more: the broker has queued some (emqx-measured.md).
+
+        Raises:
+            gateway.exchange.NotConnected: the connection was lost before.
+        """
+        await self.wire.unsubscribe(topic_filter)
+        arrivals = -1
+        while arrivals != self.arrivals:
+            arrivals = self.arrivals
+            await self._in_flight.finished(self.acknowledgements)
+            # A round trip: what the acknowledgements made the broker send comes before its answer.
+            await self.wire.unsubscribe(topic_filter)
+
+
+class Silent:
+    """Hears nothing: for a connection that only throws a session away."""
+
+    def connected(self, greeting: Greeting) -> None:
+        """See `gateway.packets.Events`."""
+
+    def arrived(self, packet: Incoming) -> None:
+        """See `gateway.packets.Events`."""
+
+    def published(self, packet_id: int, code: int) -> None:
+        """See `gateway.packets.Events`."""
+
+    def lost(self, why: str) -> None:
+        """See `gateway.packets.Events`."""

@@ -1,0 +1,67 @@
+"""paho-mqtt's client as the gateway uses it: one session for each instance, acknowledged by hand, nothing by itself."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from gateway.settings import GatewaySettings
+
+
+def new_client(settings: GatewaySettings, secret: str, *, clean: bool) -> paho.Client:
+    """Make a client that is not connected yet.
+
+    Args:
+        settings: where the broker is, and as whom to connect.
+        secret: the credential.
+        clean: throw away the session that the broker may have.
+
+    Raises:
+        OSError: the file of the authorities cannot be read.
+    """
+    five = settings.protocol == "5"
+    client = paho.Client(
+        CallbackAPIVersion.VERSION2,
+        settings.client_id,
+        None if five else clean,
+        protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
+        reconnect_on_failure=False,
+        manual_ack=True,
+    )
+    client.username_pw_set(settings.username, secret)
+    client.connect_timeout = settings.connect_timeout
+    client.max_inflight_messages = 0  # Whoever publishes counts.
+    if settings.tls:
+        client.tls_set(str(settings.tls_ca) if settings.tls_ca else None, tls_version=ssl.PROTOCOL_TLS_CLIENT)
+    return client
+
+
+def connect(client: paho.Client, settings: GatewaySettings, *, clean: bool) -> MQTTErrorCode:
+    """Open the connection and have CONNECT ready to be sent; waits for the network, so not on the event loop.
+
+    Raises:
+        OSError: the broker cannot be reached, or its certificate is not good.
+    """
+    if settings.protocol != "5":
+        return client.connect(settings.host, settings.port, settings.keepalive)
+    wishes = properties_of(
+        PacketTypes.CONNECT,
+        SessionExpiryInterval=0 if clean else settings.session_expiry,
+        ReceiveMaximum=settings.receive_maximum,
+    )
+    return client.connect(
+        settings.host, settings.port, settings.keepalive, clean_start=clean, properties=wishes
+    )
+
+
+def properties_of(kind: int, **values: Any) -> Properties:
+    """Make the MQTT 5 properties of a packet of this kind."""
+    properties = Properties(kind)  # type: ignore[no-untyped-call]
+    for name, value in values.items():
+        setattr(properties, name, value)
+    return properties

@@ -1,0 +1,295 @@
+"""One connection to the broker: paho-mqtt on the event loop, through its socket callbacks.
+
+A connection is used once. paho sends what a lost connection had not delivered again by itself, and for ever; a
+client made anew for each connection has nothing to send again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from typing import Any, Final
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from gateway.exchange import NotConnected
+from gateway.packets import FAILURE, Events, Greeting, Incoming
+from gateway.paho_client import connect, new_client, properties_of
+from gateway.settings import GatewaySettings
+
+_MISC_S: Final = 1.0
+_NO_RETAINED: Final = 2
+_UNLIMITED: Final = 65_535
+
+
+class Wire:
+    """A connection, from CONNECT to its end.
+
+    Args:
+        settings: where the broker is, and as whom to connect.
+        secret: the credential.
+        events: told what happens.
+    """
+
+    def __init__(self, settings: GatewaySettings, secret: str, events: Events) -> None:
+        self._settings = settings
+        self._secret = secret
+        self._events = events
+        self._loop = asyncio.get_running_loop()
+        self._five = settings.protocol == "5"
+        self._greeting: asyncio.Future[Greeting] = self._loop.create_future()
+        self._answers: dict[int, asyncio.Future[list[int]]] = {}
+        self._closed = self._loop.create_future()
+        self._running = self._reading = self._writing = self._flushing = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._client: paho.Client
+
+    async def open(self, *, clean: bool) -> Greeting:
+        """Connect and wait for CONNACK.
+
+        Args:
+            clean: throw away the session that the broker may have.
+
+        Raises:
+            NotConnected: the broker cannot be reached, did not answer in time, or let us not in.
+        """
+        where = f"{self._settings.host}:{self._settings.port}"
+        try:
+            self._client = client = self._made(clean)
+            # In a thread, since paho waits for the connection, for TLS, and for names to be resolved.
+            code = await asyncio.to_thread(connect, client, self._settings, clean=clean)
+        except (OSError, ValueError) as error:
+            raise NotConnected(f"no connection to {where}: {error}") from error
+        sock: Any = client.socket()
+        if code != MQTTErrorCode.MQTT_ERR_SUCCESS or sock is None:
+            raise NotConnected(f"no connection to {where}: {paho.error_string(code)}")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # Without it an answer takes 44 ms.
+        self._running = self._reading = True
+        self._loop.add_reader(sock.fileno(), self._readable)
+        self._timer = self._loop.call_later(_MISC_S, self._misc)
+        self._flush()
+        try:
+            async with asyncio.timeout(self._settings.connect_timeout):
+                return await self._greeting
+        except TimeoutError as error:
+            self.abort()
+            raise NotConnected(
+                f"{where} did not answer CONNECT within {self._settings.connect_timeout:g} s"
+            ) from error
+        except BaseException:
+            self.abort()
+            raise
+
+    def send(
+        self, topic: str, payload: bytes, qos: int, *, retain: bool, correlation: bytes | None
+    ) -> int | None:
+        """Send a message; returns its packet id, or None if it cannot be sent now.
+
+        The topic is a name and the packet as large as the broker takes: who calls has looked.
+        """
+        properties = None
+        if correlation is not None and self._five:
+            properties = properties_of(PacketTypes.PUBLISH, CorrelationData=correlation)
+        info = self._client.publish(topic, payload, qos, retain, properties)
+        return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
+
+    def acknowledge(self, packet_id: int) -> None:
+        """Acknowledge a message that came."""
+        if self._running:
+            self._client.ack(packet_id, 1)
+
+    async def subscribe(self, topic_filter: str) -> int:
+        """Subscribe, QoS 1, and return the broker's reason code; from 0x80 on it is a no.
+
+        Raises:
+            NotConnected: no answer in time, or the connection was lost.
+        """
+        if self._five:
+            # What was retained is old: nobody waits for it any more.
+            options = SubscribeOptions(qos=1, retainHandling=_NO_RETAINED)
+            _, packet_id = self._client.subscribe(topic_filter, options=options)
+        else:
+            _, packet_id = self._client.subscribe(topic_filter, 1)
+        codes = await self._answer(packet_id, f"SUBSCRIBE {topic_filter}")
+        return codes[0] if codes else FAILURE
+
+    async def unsubscribe(self, topic_filter: str) -> None:
+        """Unsubscribe; what the broker sent before its answer has arrived then.
+
+        Raises:
+            NotConnected: no answer in time, or the connection was lost.
+        """
+        _, packet_id = self._client.unsubscribe(topic_filter)
+        await self._answer(packet_id, f"UNSUBSCRIBE {topic_filter}")
+
+    async def close(self, *, forget: bool) -> None:
+        """Send what waits and DISCONNECT, and return when the connection is over.
+
+        Args:
+            forget: end the session too (MQTT 5).
+        """
+        if self._running:
+            properties = None
+            if forget and self._five:
+                properties = properties_of(PacketTypes.DISCONNECT, SessionExpiryInterval=0)
+            self._client.disconnect(properties=properties)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.connect_timeout):
+                    await asyncio.shield(self._closed)
+        self.abort()
+
+    def abort(self) -> None:
+        """End the connection without a word."""
+        client = self._client
+        client.on_message = None
+        sock: Any = client.socket()
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            # paho closes what it has read to its end.
+            while client.socket() is not None:
+                client.loop_read()
+        self._over("ended by the gateway")
+
+    def _made(self, clean: bool) -> paho.Client:
+        client = new_client(self._settings, self._secret, clean=clean)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
+        client.on_publish = self._on_publish
+        client.on_subscribe = self._on_answer
+        client.on_unsubscribe = self._on_answer
+        client.on_socket_close = self._on_socket_close
+        client.on_socket_register_write = self._on_write_wanted
+        client.on_socket_unregister_write = self._on_written
+        return client
+
+    async def _answer(self, packet_id: int | None, what: str) -> list[int]:
+        if packet_id is None or not self._running:
+            raise NotConnected(f"{what}: there is no connection")
+        answer: asyncio.Future[list[int]] = self._loop.create_future()
+        self._answers[packet_id] = answer
+        try:
+            async with asyncio.timeout(self._settings.connect_timeout):
+                return await answer
+        except TimeoutError as error:
+            raise NotConnected(
+                f"{what}: the broker did not answer within {self._settings.connect_timeout:g} s"
+            ) from error
+        finally:
+            self._answers.pop(packet_id, None)
+
+    # Called by the event loop.
+
+    def _readable(self) -> None:
+        client = self._client
+        client.loop_read()
+        # What TLS has decrypted already makes no socket readable.
+        while isinstance(sock := client.socket(), ssl.SSLSocket) and sock.pending():
+            client.loop_read()
+
+    def _flush(self) -> None:
+        self._flushing = False
+        client = self._client
+        if (sock := client.socket()) is None:
+            return
+        client.loop_write()
+        if client.want_write() and not self._writing:
+            self._writing = True
+            self._loop.add_writer(sock.fileno(), client.loop_write)
+
+    def _misc(self) -> None:
+        self._client.loop_misc()
+        if self._running:
+            self._timer = self._loop.call_later(_MISC_S, self._misc)
+
+    def _over(self, why: str) -> None:
+        if not self._closed.done():
+            self._closed.set_result(None)
+        if not self._running:
+            return
+        self._running = False
+        if self._timer is not None:
+            self._timer.cancel()
+        waited: list[asyncio.Future[Any]] = [self._greeting, *self._answers.values()]
+        for future in waited:
+            if not future.done():
+                future.set_exception(NotConnected(f"the connection was lost: {why}"))
+                future.exception()  # Perhaps nobody waits.
+        self._events.lost(why)
+
+    # Called by paho.
+
+    def _on_connect(
+        self,
+        client: paho.Client,
+        data: Any,
+        flags: paho.ConnectFlags,
+        code: ReasonCode,
+        found: Properties | None,
+    ) -> None:
+        if self._greeting.done():
+            return
+        if code.is_failure:
+            why = f"the broker refuses {self._settings.client_id} as {self._settings.username}: {code}"
+            self._greeting.set_exception(NotConnected(why))
+            return
+        told = getattr(found, "ReceiveMaximum", _UNLIMITED) if self._five else None
+        shared = bool(getattr(found, "SharedSubscriptionAvailable", 1))
+        size = getattr(found, "MaximumPacketSize", None)
+        greeting = Greeting(flags.session_present, told, size, shared)
+        self._greeting.set_result(greeting)
+        self._events.connected(greeting)
+
+    def _on_disconnect(
+        self, client: paho.Client, data: Any, flags: Any, code: ReasonCode, found: Properties | None
+    ) -> None:
+        self._over(f"{code} (0x{code.value:02x})" if flags.is_disconnect_packet_from_server else str(code))
+
+    def _on_message(self, client: paho.Client, data: Any, message: paho.MQTTMessage) -> None:
+        packet_id = message.mid if message.qos else 0
+        found = message.properties
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = ""  # No broker lets it through; whoever looks at topics drops it.
+        response = correlation = None
+        if found is not None:
+            response = getattr(found, "ResponseTopic", None)
+            correlation = getattr(found, "CorrelationData", None)
+        payload = bytes(message.payload)
+        self._events.arrived(Incoming(packet_id, topic, payload, message.retain, response, correlation))
+
+    def _on_publish(self, client: paho.Client, data: Any, mid: int, code: ReasonCode, found: Any) -> None:
+        self._events.published(mid, code.value)
+
+    def _on_answer(
+        self, client: paho.Client, data: Any, mid: int, codes: list[ReasonCode], found: Any
+    ) -> None:
+        answer = self._answers.get(mid)
+        if answer is not None and not answer.done():
+            answer.set_result([code.value for code in codes])
+
+    def _on_socket_close(self, client: paho.Client, data: Any, sock: Any) -> None:
+        if self._reading:
+            self._reading = False
+            self._loop.remove_reader(sock.fileno())
+        self._on_written(client, data, sock)
+
+    def _on_write_wanted(self, client: paho.Client, data: Any, sock: Any) -> None:
+        # Everything that one turn of the loop has to say goes out together. While connecting, in a thread, it waits.
+        if self._running and not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    def _on_written(self, client: paho.Client, data: Any, sock: Any) -> None:
+        if self._writing:
+            self._writing = False
+            self._loop.remove_writer(sock.fileno())

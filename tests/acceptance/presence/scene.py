@@ -192,6 +192,13 @@ async def metric(worker: Worker, name: str, **labels: str) -> float:
     return 0.0 if found is None else float(found[1])
 
 
+async def health(worker: Worker) -> str:
+    """What a worker's health says of presence."""
+    async with httpx.AsyncClient() as client:
+        checks: dict[str, str] = (await client.get(f"{worker.admin}/health/ready")).json()["checks"]
+    return checks["presence"]
+
+
 async def reconciled(worker: Worker) -> float:
     """How often a worker has reconciled, for whatever reason."""
     name = "mchat_presence_reconciled_total"

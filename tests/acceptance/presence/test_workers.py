@@ -6,7 +6,7 @@ from pathlib import Path
 from directory.database import Database
 from tests.acceptance.enforcement.stage import Worker, stage
 from tests.acceptance.presence.conftest import ON_POSTGRES, PATIENCE_S
-from tests.acceptance.presence.scene import Scene, metric, reconciled
+from tests.acceptance.presence.scene import Scene, health, metric, reconciled
 from tests.acl_service.enforcement.stage import until
 from tests.acl_service.serving import now_ms
 from tests.emqx.mqtt import clients_of
@@ -33,6 +33,7 @@ async def test_one_worker_reconciles_and_the_next_one_goes_on_when_it_is_killed(
         before = await reconciled(leading)
         await until(lambda: more(leading, before))
         assert await reconciled(waiting) == 0
+        assert (await health(leading), await health(waiting)) == ("ok", "ok")
         await leading.kill()
         killed_ms = now_ms()
         laptop.cut()

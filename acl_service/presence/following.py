@@ -34,7 +34,7 @@ LATE_MS: Final = 30_000
 MOST_MISSING: Final = 5_000
 """Missing numbers looked for at most. A greater gap is one of deleted rows, or of a sequence that was set."""
 
-_EVERY_S: Final = 0.1
+_EVERY_S: Final = 0.15
 _AGAIN_S: Final = 1.0
 _ROW_LATE_MS: Final = 250
 """After how long a session row that was not there is looked for again: it is written within 50 ms (design)."""

@@ -41,7 +41,7 @@ INSISTENT_MS: Final = 60_000
 _MOST_INSISTENT: Final = 10_000
 
 _AT_ONCE: Final = 200
-_EVERY_S: Final = 0.05
+_EVERY_S: Final = 0.1
 _AGAIN_MS: Final = 1_000
 _REJECTED_MS: Final = 60_000
 

@@ -134,7 +134,9 @@ class MqttClient:
             # A close alone would wait for paho's thread, which holds the socket in select.
             with suppress(OSError), socket.fromfd(sock.fileno(), socket.AF_INET, socket.SOCK_STREAM) as same:
                 same.shutdown(socket.SHUT_RDWR)
-        self.paho.loop_stop()
+        # paho's thread forgets itself as it ends, which it may do between two lines of loop_stop.
+        with suppress(AttributeError):
+            self.paho.loop_stop()
         if (sock := self.paho.socket()) is not None:
             sock.close()
 

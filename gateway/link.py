@@ -29,6 +29,7 @@ _SETTLED_S = 5.0
 _SWEEP_S = 0.5
 _LATE_ATTEMPTS = 3
 _TAKEN_OVER = "(0x8e)"
+_MANY = 3
 
 
 class Link:
@@ -173,6 +174,9 @@ class Link:
             self.figures.lost += 1
             if self._clock() - began >= _SETTLED_S:
                 self._failures = 0
+            if _TAKEN_OVER in why or self._failures >= _MANY:
+                name = self._settings.client_id
+                why = f"{why}: perhaps another connects as {name}; name the instance of each gateway"
             self._failed(why)
             await self._pause()
 
@@ -228,8 +232,6 @@ class Link:
         await wire.close(forget=True)
 
     def _failed(self, why: str) -> None:
-        if _TAKEN_OVER in why:
-            why = f"{why}: another connected as {self._settings.client_id}; name the instance of each gateway"
         if self.figures.fault != why:
             log.warning("no connection to the broker", error=why)
         self.figures.fault = why

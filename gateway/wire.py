@@ -198,10 +198,10 @@ class Wire:
     def _flush(self) -> None:
         self._flushing = False
         client = self._client
-        if (sock := client.socket()) is None:
-            return
         client.loop_write()
-        if client.want_write() and not self._writing:
+        # Writing may have found the connection lost.
+        sock = client.socket()
+        if sock is not None and client.want_write() and not self._writing:
             self._writing = True
             self._loop.add_writer(sock.fileno(), client.loop_write)
 
@@ -251,7 +251,8 @@ class Wire:
     def _on_disconnect(
         self, client: paho.Client, data: Any, flags: Any, code: ReasonCode, found: Properties | None
     ) -> None:
-        self._over(f"{code} (0x{code.value:02x})" if flags.is_disconnect_packet_from_server else str(code))
+        told = flags.is_disconnect_packet_from_server
+        self._over(f"{code} (0x{code.value:02x})" if told else "the connection was closed")
 
     def _on_message(self, client: paho.Client, data: Any, message: paho.MQTTMessage) -> None:
         packet_id = message.mid if message.qos else 0

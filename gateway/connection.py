@@ -82,8 +82,19 @@ class Connection:
         while arrivals != self.arrivals:
             arrivals = self.arrivals
             await self._in_flight.finished(self.acknowledgements)
-            # A round trip: what the acknowledgements made the broker send comes before its answer.
-            await self.wire.unsubscribe(topic_filter)
+            # What the acknowledgements made the broker send comes before its answer.
+            await self.wire.round_trip()
+
+    async def hold(self) -> None:
+        """Take nothing more in hand, and go on until everything that was in hand is acknowledged at the broker.
+
+        Raises:
+            gateway.exchange.NotConnected: the connection was lost before.
+        """
+        self.holding = True
+        await self._in_flight.finished(self.acknowledgements)
+        # A connection that is closed while something arrives may lose what it sent last.
+        await self.wire.round_trip()
 
 
 class Silent:

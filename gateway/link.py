@@ -103,14 +103,14 @@ class Link:
         """
         connection = self._connection
         if connection is not None:
-            connection.holding = True
             try:
                 async with asyncio.timeout(self._settings.stop_time):
-                    await self.in_flight.finished(connection.acknowledgements)
+                    await connection.hold()
                     await self._settled()
-            except TimeoutError:
+            except (TimeoutError, NotConnected) as error:
+                # What is not acknowledged comes again.
                 log.warning(
-                    "reconnecting before all is finished: it comes again", in_hand=self.in_flight.count
+                    "reconnecting unfinished", in_hand=self.in_flight.count, error=str(error) or "out of time"
                 )
             connection.wanted_over = True
             self._up.clear()

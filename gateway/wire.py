@@ -26,6 +26,7 @@ from gateway.settings import GatewaySettings
 
 _MISC_S: Final = 1.0
 _NO_RETAINED: Final = 2
+_NOWHERE: Final = "mchat/nowhere"
 _UNLIMITED: Final = 65_535
 
 
@@ -121,13 +122,22 @@ class Wire:
         return codes[0] if codes else FAILURE
 
     async def unsubscribe(self, topic_filter: str) -> None:
-        """Unsubscribe; what the broker sent before its answer has arrived then.
+        """Unsubscribe.
 
         Raises:
             NotConnected: no answer in time, or the connection was lost.
         """
         _, packet_id = self._client.unsubscribe(topic_filter)
         await self._answer(packet_id, f"UNSUBSCRIBE {topic_filter}")
+
+    async def round_trip(self) -> None:
+        """Wait until the broker has taken in all that was sent; what it sent before its answer has arrived then.
+
+        Raises:
+            NotConnected: no answer in time, or the connection was lost.
+        """
+        # MQTT has no other question that paho tells the answer of, and that means nothing.
+        await self.unsubscribe(_NOWHERE)
 
     async def close(self, *, forget: bool) -> None:
         """Send what waits and DISCONNECT, and return when the connection is over.

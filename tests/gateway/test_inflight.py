@@ -1,0 +1,300 @@
+"""What is in hand: acknowledgements in the order of arrival, lanes, and what is given up."""
+
+import asyncio
+import itertools
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.exchange import Arrival, Delivery, NotConnected, PublishError, PublishRefused, Reply, TooLarge
+from gateway.figures import Figures
+from gateway.inflight import Acknowledgements, InFlight, Limits
+from gateway.outgoing import STRIKES, Outgoing, topic_fault
+from gateway.packets import Greeting, Incoming
+from tests.emqx.waiting import until
+from tests.gateway.echo import Echo
+
+ROOM = Greeting(session_present=False, receive_maximum=None, packet_size=None, shared=True)
+
+
+class Sent:
+    """A connection that remembers what was sent, and answers when a test says so."""
+
+    def __init__(self) -> None:
+        self.packets: list[tuple[str, bytes]] = []
+        self.full = False
+        self._ids = itertools.count(1)
+
+    def send(
+        self, topic: str, payload: bytes, qos: int, *, retain: bool, correlation: bytes | None
+    ) -> int | None:
+        if self.full:
+            return None
+        self.packets.append((topic, payload))
+        return next(self._ids)
+
+
+class Stage:
+    """What is in hand, with a connection that a test answers for."""
+
+    def __init__(self, echo: Echo, limits: Limits | None = None) -> None:
+        self.sent = Sent()
+        self.outgoing = Outgoing(10_000)
+        self.outgoing.attach(self.sent, ROOM)
+        self.acknowledged: list[int] = []
+        self.acknowledgements = Acknowledgements(self.acknowledged.append)
+        self.late: list[tuple[str, bytes]] = []
+        self.now = 0.0
+        self.figures = Figures()
+        limits = limits or Limits(requests=100, of_client=100, seconds=10.0)
+        self.hand = InFlight(self.outgoing, self._late, limits, lambda: self.now, self.figures)
+        self.hand.handler = echo
+        self._ids = itertools.count(1)
+
+    def ask(self, client: str, seq: str, qos: int = 1) -> int:
+        packet_id = next(self._ids) if qos else 0
+        packet = Incoming(packet_id, f"mchat/msg/req/{client}/{seq}", seq.encode(), False, None, None)
+        self.hand.arrived(packet, self.acknowledgements)
+        return packet_id
+
+    async def _late(self, topic: str, payload: bytes, correlation: bytes | None) -> None:
+        self.late.append((topic, payload))
+
+
+@given(st.permutations(range(1, 9)))
+def test_acknowledgements_go_out_in_the_order_of_arrival(order: list[int]) -> None:
+    out: list[int] = []
+    acknowledgements = Acknowledgements(out.append)
+    dues = {packet_id: acknowledgements.expect(packet_id) for packet_id in range(1, 9)}
+    settled: set[int] = set()
+    for packet_id in order:
+        acknowledgements.settle(dues[packet_id])
+        settled.add(packet_id)
+        # As many as can be, and none before its turn.
+        assert out == list(itertools.takewhile(settled.__contains__, range(1, 9)))
+
+
+def test_nothing_is_acknowledged_once_the_connection_is_over() -> None:
+    out: list[int] = []
+    acknowledgements = Acknowledgements(out.append)
+    first, second = acknowledgements.expect(1), acknowledgements.expect(2)
+    acknowledgements.settle(first)
+    acknowledgements.end()
+    acknowledgements.settle(second)
+    assert (out, acknowledgements.open) == ([1], 0)
+
+
+async def test_a_request_is_acknowledged_when_the_broker_has_all_of_it() -> None:
+    echo = Echo()
+    echo.deliveries = lambda arrival: (Delivery("mchat/inbox/b", b"d"),)
+    stage = Stage(echo)
+    stage.ask("a", "s0")
+    await until(lambda: len(stage.sent.packets) == 2)
+    assert [topic for topic, _ in stage.sent.packets] == ["mchat/inbox/b", "mchat/msg/resp/a/s0"]
+    stage.outgoing.published(1, 0)
+    assert stage.acknowledged == [], "the response is not with the broker yet"
+    stage.outgoing.published(2, 0)
+    assert stage.acknowledged == [1]
+    await stage.hand.finished(stage.acknowledgements)
+
+
+async def test_without_qos_nothing_is_acknowledged_and_it_is_answered_all_the_same() -> None:
+    stage = Stage(Echo())
+    stage.ask("a", "s0", qos=0)
+    await until(lambda: stage.sent.packets)
+    stage.outgoing.published(1, 0)
+    assert stage.acknowledged == []
+
+
+async def test_the_next_request_of_a_client_begins_before_the_broker_has_answered_the_last() -> None:
+    stage = Stage(Echo())
+    stage.ask("a", "s0")
+    stage.ask("a", "s1")
+    await until(lambda: len(stage.sent.packets) == 2)
+    stage.outgoing.published(2, 0)
+    assert stage.acknowledged == []
+    stage.outgoing.published(1, 0)
+    assert stage.acknowledged == [1, 2]
+
+
+async def test_what_was_not_begun_when_its_connection_was_lost_is_left_to_the_next() -> None:
+    echo = Echo()
+    echo.hold("a")
+    stage = Stage(echo)
+    stage.ask("a", "s0")
+    stage.ask("a", "s1")
+    await echo.was_asked(1)
+    stage.acknowledgements.end()
+    stage.outgoing.detach(suspicious=True)
+    stage.acknowledgements = Acknowledgements(stage.acknowledged.append)
+    stage.outgoing.attach(stage.sent, ROOM)
+    stage.ask("a", "s0")
+    echo.release("a")
+    await until(lambda: echo.done == ["s0", "s0"])
+    assert stage.sent.packets == [("mchat/msg/resp/a/s0", b"s0")], (
+        "answered once, on the connection that stands"
+    )
+
+
+async def test_after_goes_on_by_itself_and_counts_as_in_hand() -> None:
+    echo = Echo()
+    go = asyncio.Event()
+
+    async def after() -> bytes:
+        await go.wait()
+        return b"late"
+
+    echo.after = lambda arrival: after
+    echo.response = lambda arrival: None
+    stage = Stage(echo)
+    stage.ask("a", "s0")
+    await until(lambda: stage.acknowledged == [1])
+    assert stage.hand.count == 1
+    finished = asyncio.create_task(stage.hand.finished(stage.acknowledgements))
+    await asyncio.sleep(0)
+    assert not finished.done()
+    go.set()
+    await finished
+    assert stage.late == [("mchat/msg/resp/a/s0", b"late")]
+
+
+async def test_what_follows_a_response_is_done_and_says_nothing() -> None:
+    echo = Echo()
+    done = asyncio.Event()
+
+    async def after() -> bytes:
+        done.set()
+        return b"not to be said"
+
+    echo.after = lambda arrival: after
+    stage = Stage(echo)
+    stage.ask("a", "s0")
+    await done.wait()
+    stage.outgoing.published(1, 0)
+    await stage.hand.finished(stage.acknowledgements)
+    assert (stage.late, stage.sent.packets) == ([], [("mchat/msg/resp/a/s0", b"s0")])
+
+
+async def test_a_request_with_nobody_to_answer_is_acknowledged() -> None:
+    class Dropping(Echo):
+        async def handle(self, arrival: Arrival) -> Reply:
+            return Reply(None)
+
+    stage = Stage(Dropping())
+    stage.ask("a", "s0")
+    await until(lambda: stage.acknowledged == [1])
+    assert stage.sent.packets == []
+
+
+async def test_clients_of_other_services_and_names_have_lanes_of_their_own() -> None:
+    echo = Echo()
+    echo.hold("a")
+    stage = Stage(echo)
+    stage.ask("a", "s0")
+    stage.ask("a_", "s1")
+    stage.ask("A", "s2")
+    await echo.was_asked(3)
+    assert echo.done == ["s1", "s2"]
+    await stage.hand.stop()
+
+
+async def test_stopping_cuts_off_what_is_in_hand() -> None:
+    echo = Echo()
+    echo.hold("a")
+    stage = Stage(echo)
+    stage.ask("a", "s0")
+    stage.ask("a", "s1")
+    await echo.was_asked(1)
+    await stage.hand.stop()
+    assert (stage.hand.count, echo.done, stage.acknowledged) == (0, [], [])
+
+
+# What is published.
+
+
+def heard(into: list[PublishError | None]) -> Callable[[PublishError | None], None]:
+    return into.append
+
+
+def test_no_more_is_on_its_way_than_the_broker_takes() -> None:
+    outgoing, sent, ends = Outgoing(10_000), Sent(), list[PublishError | None]()
+    outgoing.attach(sent, Greeting(False, receive_maximum=2, packet_size=None, shared=True))
+    for number in range(5):
+        outgoing.put(f"t/{number}", b"x", heard(ends))
+    assert [topic for topic, _ in sent.packets] == ["t/0", "t/1"]
+    outgoing.published(1, 0)
+    assert [topic for topic, _ in sent.packets] == ["t/0", "t/1", "t/2"]
+    sent.full = True
+    outgoing.published(2, 0)
+    sent.full = False
+    outgoing.published(3, 0)
+    assert ([topic for topic, _ in sent.packets], ends) == (
+        [f"t/{number}" for number in range(5)],
+        [None] * 3,
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [(0x87, PublishRefused), (0x90, PublishRefused), (0x97, NotConnected), (0x10, None)]
+)
+def test_a_reason_code_tells_whether_it_may_be_tried_again(
+    code: int, kind: type[PublishError] | None
+) -> None:
+    outgoing, ends = Outgoing(10_000), list[PublishError | None]()
+    outgoing.attach(Sent(), ROOM)
+    outgoing.put("t", b"x", heard(ends))
+    outgoing.published(1, code)
+    assert [type(end) for end in ends] == [kind or type(None)]
+
+
+def test_what_is_too_large_or_no_topic_is_refused_before_it_is_sent() -> None:
+    outgoing, sent, ends = Outgoing(10_000), Sent(), list[PublishError | None]()
+    outgoing.attach(sent, Greeting(False, None, packet_size=100, shared=True))
+    outgoing.put("t", b"x" * 100, heard(ends))
+    outgoing.put("t/#", b"x", heard(ends))
+    outgoing.put("t", b"x" * 70, heard(ends))
+    assert [type(end) for end in ends] == [TooLarge, PublishRefused]
+    assert sent.packets == [("t", b"x" * 70)]
+
+
+def test_what_may_have_ended_connections_goes_alone_and_is_given_up_the_rest_goes_on() -> None:
+    outgoing = Outgoing(10_000)
+    for turn in range(STRIKES):
+        sent, ends = Sent(), list[PublishError | None]()
+        outgoing.attach(sent, ROOM)
+        for topic in ("good/1", "bad", "good/2"):
+            outgoing.put(topic, b"x", heard(ends))
+        if turn:
+            assert sent.packets == [("good/1", b"x")], (
+                "what is suspected neither goes with others nor before them"
+            )
+            outgoing.published(1, 0)
+            assert sent.packets[1:] == [("bad", b"x")], "and others do not go with it"
+        outgoing.detach(suspicious=True)
+    sent, ends = Sent(), []
+    outgoing.attach(sent, ROOM)
+    for topic in ("bad", "good/2", "good/1"):
+        outgoing.put(topic, b"x", heard(ends))
+    assert isinstance(ends[0], PublishRefused)
+    assert "good/2" in [topic for topic, _ in sent.packets]
+    assert "bad" not in [topic for topic, _ in sent.packets]
+
+
+def test_connections_that_the_gateway_ends_make_nobody_suspicious() -> None:
+    outgoing = Outgoing(10_000)
+    for _ in range(STRIKES + 1):
+        sent, ends = Sent(), list[PublishError | None]()
+        outgoing.attach(sent, ROOM)
+        for topic in ("a", "b"):
+            outgoing.put(topic, b"x", heard(ends))
+        assert [topic for topic, _ in sent.packets] == ["a", "b"]
+        outgoing.detach(suspicious=False)
+        assert [type(end) for end in ends] == [NotConnected, NotConnected]
+
+
+@pytest.mark.parametrize("topic", ["", "a/+", "a/#", "#", "$SYS/a", "a\0", "\ud800", "é" * 40_000])
+def test_what_is_no_topic(topic: str) -> None:
+    assert topic_fault(topic) is not None
+    assert topic_fault("mchat/inbox/é") is None

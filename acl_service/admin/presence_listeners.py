@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -28,6 +28,9 @@ LAST_WORD_S: Final = 1.0
 """Seconds in which a listener takes the last word of a process that stops, or gets none."""
 
 _RESUME: Final = "come back, and go on with Last-Event-ID"
+Full = Literal["process", "person"]
+"""Who has as many streams open as may be: this process, or the person who asks for one more."""
+
 WHY: Final = {
     "slow": f"this listener took changes more slowly than they came: {_RESUME}",
     "access": "this caller may not listen any more: log in again",
@@ -47,6 +50,7 @@ class Bounds:
 
     Attributes:
         listeners: streams of one process at once; more are refused with 503.
+        of_one: streams of one person at once; more are refused with 429. Nobody takes all the room alone.
         kept: changes that a listener may be behind before it is too slow.
         heartbeat_s: seconds of silence after which a comment says that the stream lives.
         check_s: seconds between two looks at whether a caller still may listen.
@@ -55,6 +59,7 @@ class Bounds:
     """
 
     listeners: int = 500
+    of_one: int = 20
     kept: int = KEPT
     heartbeat_s: float = 15.0
     check_s: float = 2.0
@@ -92,7 +97,7 @@ class Listeners:
         self.stopping = False
         self._memory = memory
         self._caller_of = caller_of
-        self._telling: set[asyncio.Task[None]] = set()
+        self._telling: dict[asyncio.Task[None], str] = {}
         self._ended = Counter(
             "mchat_presence_listeners_ended",
             "Streams of presence that ended or were refused, by why",
@@ -109,20 +114,27 @@ class Listeners:
         for task in self._telling:
             asyncio.get_running_loop().call_later(LAST_WORD_S, task.cancel)
 
-    def begin(self, tell: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None] | None:
-        """Count a listener in and tell it; None: there is no room for one more."""
+    def begin(
+        self, employee_id: str, tell: Callable[[], Coroutine[Any, Any, None]]
+    ) -> asyncio.Task[None] | Full:
+        """Count a person's listener in and tell it, unless there is no room for one more."""
+        full: Full | None = None
         if self.stopping or len(self._telling) >= self.bounds.listeners:
+            full = "process"
+        elif sum(one == employee_id for one in self._telling.values()) >= self.bounds.of_one:
+            full = "person"
+        if full is not None:
             self._ended.labels("refused").inc()
-            return None
+            return full
         task = asyncio.create_task(tell(), name="presence stream")
-        self._telling.add(task)
+        self._telling[task] = employee_id
         return task
 
     async def close(self, telling: asyncio.Task[None]) -> None:
         """Stop telling a listener."""
         telling.cancel()
         fault = (await asyncio.gather(telling, return_exceptions=True))[0]
-        self._telling.discard(telling)
+        self._telling.pop(telling, None)
         if isinstance(fault, Exception):
             log.error("a stream of presence failed", exc_info=fault)
 

@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 from acl_service.admin.access import Caller
 from acl_service.admin.presence import STAFF, answered, shown, unavailable
 from acl_service.admin.presence_changes import Told, event, told
-from acl_service.admin.presence_listeners import LAST_WORD_S, WHY, Listeners
+from acl_service.admin.presence_listeners import LAST_WORD_S, WHY, Full, Listeners
 from acl_service.admin.query import Query, whole_number
 from acl_service.completion import completed
 from directory import attendance, standing
@@ -59,7 +59,7 @@ class PresenceStream:
                 {"error": f"role {caller.role} may not listen to everybody: needs one of {roles}"},
                 status_code=403,
             )
-        return _Stream(self._listeners, request.headers.get("authorization"), number)
+        return _Stream(self._listeners, caller.employee_id, request.headers.get("authorization"), number)
 
 
 class _Ended(Exception):
@@ -71,7 +71,9 @@ class _Stream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, listeners: Listeners, authorization: str | None, number: int | None) -> None:
+    def __init__(
+        self, listeners: Listeners, employee_id: str, authorization: str | None, number: int | None
+    ) -> None:
         # Proxies must neither keep it nor hold it back.
         super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
         del self.headers["content-length"]
@@ -79,6 +81,7 @@ class _Stream(Response):
         self._changes = listeners.changes
         self._bounds = listeners.bounds
         self._clock = listeners.clock
+        self._employee_id = employee_id
         self._authorization = authorization
         self._number = number
         self._check_at = listeners.clock() + listeners.bounds.check_s
@@ -91,14 +94,9 @@ class _Stream(Response):
             await self._head(send)
             await send({"type": "http.response.body", "body": b""})
             return
-        telling = self._listeners.begin(lambda: self._tell(scope, receive, send))
-        if telling is None:
-            full = JSONResponse(
-                {"error": "no room for one more listener: try again"},
-                status_code=503,
-                headers={"retry-after": "5"},
-            )
-            await full(scope, receive, send)
+        telling = self._listeners.begin(self._employee_id, lambda: self._tell(scope, receive, send))
+        if not isinstance(telling, asyncio.Task):
+            await self._refused(telling)(scope, receive, send)
             return
         leaving = asyncio.create_task(_left(receive), name="presence listener")
         try:
@@ -107,6 +105,14 @@ class _Stream(Response):
             leaving.cancel()
             await self._listeners.close(telling)
             self._listeners.count(self._why)
+
+    def _refused(self, full: Full) -> Response:
+        most = self._bounds.of_one
+        status, error = {
+            "process": (503, "no room for one more listener: try again"),
+            "person": (429, f"{self._employee_id} has {most} streams open, as many as may be: close one"),
+        }[full]
+        return JSONResponse({"error": error}, status_code=status, headers={"retry-after": "5"})
 
     async def _tell(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Tell until it ends."""

@@ -1,4 +1,6 @@
-"""Listeners to presence: ``python -m tests.benchmarks.listeners PORT COUNT LAST``, the token on standard input.
+"""Listeners to presence: ``python -m tests.benchmarks.listeners PORT COUNT LAST``, tokens on standard input.
+
+The tokens stand in one line, and take turns: nobody may open all streams alone.
 
 Opens COUNT streams of ``GET /admin/presence/stream``; prints ``ready`` when each has its snapshot, and one JSON object
 when each has heard of the change with number LAST: the number and the moment, nanoseconds of the monotonic clock, of
@@ -10,6 +12,7 @@ import json
 import sys
 import time
 from contextlib import ExitStack
+from itertools import cycle
 
 import uvloop
 
@@ -53,11 +56,11 @@ class Listener:
             raise RuntimeError(f"the stream ended after change {number}")
 
 
-async def main(port: int, count: int, last: int, token: str) -> list[list[tuple[int, int]]]:
+async def main(port: int, count: int, last: int, tokens: list[str]) -> list[list[tuple[int, int]]]:
     """Listen with all of them."""
     listeners = [Listener() for _ in range(count)]
     async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as listening:
-        for one in listeners:
+        for one, token in zip(listeners, cycle(tokens), strict=False):
             listening.create_task(one.listen(port, token, last))
         for one in listeners:
             await one.begun.wait()
@@ -68,4 +71,4 @@ async def main(port: int, count: int, last: int, token: str) -> list[list[tuple[
 if __name__ == "__main__":
     port, count, last = map(int, sys.argv[1:])
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        print(json.dumps(runner.run(main(port, count, last, sys.stdin.readline().strip()))))
+        print(json.dumps(runner.run(main(port, count, last, sys.stdin.readline().split()))))

@@ -25,7 +25,9 @@ from tests.benchmarks.figures import Figure
 from tests.benchmarks.servers import until_listening
 from tests.postgres import free_port
 
-OPERATOR = "olga"
+EACH = 20
+"""Streams of one operator: as many as one person may have open (`acl_service.admin.presence_listeners.Bounds`)."""
+
 EVERY_S = 0.04
 """Between two changes that listeners hear of."""
 
@@ -35,9 +37,10 @@ async def measured(folder: Path, url: str, kind: str, listeners: int, changes: i
     database = Database.open(url)
     try:
         await activate_profile(database)
-        secret = await add_person(database, OPERATOR, role="ops")
+        operators = [f"olga{number}" for number in range(-(-listeners // EACH))]
+        secrets = [await add_person(database, one, role="ops") for one in operators]
         async with _admin(folder, url) as port:
-            token = await _token(port, secret)
+            tokens = [await _token(port, *one) for one in zip(operators, secrets, strict=True)]
             async with database.read() as connection:
                 before = await standing.newest_change(connection)
             last = before + changes
@@ -51,7 +54,7 @@ async def measured(folder: Path, url: str, kind: str, listeners: int, changes: i
             try:
                 assert process.stdin is not None
                 assert process.stdout is not None
-                process.stdin.write(f"{token}\n".encode())
+                process.stdin.write(f"{' '.join(tokens)}\n".encode())
                 assert await process.stdout.readline() == b"ready\n", "the listeners were not let in"
                 committed = await _changes(database, changes)
                 output, _ = await process.communicate()
@@ -106,9 +109,9 @@ async def _admin(folder: Path, url: str) -> AsyncIterator[int]:
         await asyncio.wait_for(process.wait(), 15)
 
 
-async def _token(port: int, secret: str) -> str:
+async def _token(port: int, operator: str, secret: str) -> str:
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
-        body = {"username": OPERATOR, "password": secret}
+        body = {"username": operator, "password": secret}
         answer = await client.post("/admin/login", json=body)
     assert answer.status_code == 200, answer.text
     return str(answer.json()["access_token"])

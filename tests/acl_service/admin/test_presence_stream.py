@@ -194,9 +194,13 @@ async def test_all_listeners_share_one_look_and_nobody_none(
     assert stage.counted("left") == 20
 
 
-async def test_many_who_come_back_at_once_miss_nothing(stage: Stage, database: Database) -> None:
+async def test_many_who_come_back_at_once_miss_nothing(served: Served, database: Database) -> None:
+    async with staged(served.service, of_one=60) as stage:
+        await come_back(stage, database, 60)
+
+
+async def come_back(stage: Stage, database: Database, number: int) -> None:
     names = [f"p{n}" for n in range(10)]
-    number = 60
 
     async def listen(last: int, until_devices: int) -> int:
         known: dict[str, int] = {}
@@ -231,6 +235,26 @@ async def test_there_is_room_for_so_many(served: Served) -> None:
         await until(lambda: stage.open == 1)
         async with stage.listening() as second:
             await snapshot_of(second)
+
+
+async def test_nobody_takes_all_the_room_alone(served: Served, database: Database) -> None:
+    async with database.change("test", now_ms()) as change:
+        await people.set_role(change, "bob", "ops")
+    async with staged(served.service, of_one=2) as stage, AsyncExitStack() as stack:
+        await stack.enter_async_context(stage.listening("bob"))
+        async with stage.listening("bob") as second:
+            await snapshot_of(second)
+            full = await stage.asked("bob")
+            assert (full.status_code, full.headers["retry-after"]) == (429, "5")
+            assert full.json()["error"] == "bob has 2 streams open, as many as may be: close one"
+            assert stage.counted("refused") == 1
+            # Whoever else comes has the room that is left.
+            async with stage.listening("root") as other:
+                assert await snapshot_of(other) == {}
+        await until(lambda: stage.open == 1)
+        async with stage.listening("bob") as second:
+            assert await snapshot_of(second) == {}
+    assert Bounds().of_one * 10 < Bounds().listeners
 
 
 async def unread(stage: Stage, open_then: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

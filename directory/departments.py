@@ -166,5 +166,20 @@ async def list_(connection: AsyncConnection, *, limit: int = 10_000) -> Sequence
     return [_department(row) for row in rows]
 
 
+async def page(
+    connection: AsyncConnection, *, parent_id: str | None = None, after: str = "", limit: int = 500
+) -> Sequence[Department]:
+    """List departments by id: those after `after`, right below a department if one is named."""
+    query = (
+        select(department)
+        .where(department.c.department_id > after)
+        .order_by(department.c.department_id)
+        .limit(limit)
+    )
+    if parent_id is not None:
+        query = query.where(department.c.parent_id == parent_id)
+    return [_department(row) for row in await connection.execute(query)]
+
+
 def _department(row: Row[*tuple[Any, ...]]) -> Department:
     return Department(**row._mapping)

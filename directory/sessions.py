@@ -5,7 +5,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 from msgspec import Struct, json
-from sqlalchemy import Row, Text, bindparam, cast, column, func, select
+from sqlalchemy import Row, Text, bindparam, cast, column, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -109,6 +109,20 @@ def _of_json() -> Any:
 _VALUES: Final = attrgetter(*_ALL)
 _SQLITE: Final = _of_tuples()
 _POSTGRESQL: Final = _of_json()
+
+
+async def describe(connection: AsyncConnection, client_id: str, device_info: str) -> bool:
+    """Store what a client says of its device; tells whether its session has a row.
+
+    Args:
+        connection: Of any transaction: it gives nobody rights.
+        client_id: The client.
+        device_info: Its own words, without NUL.
+    """
+    described = await connection.execute(
+        update(client_session).where(client_session.c.client_id == client_id).values(device_info=device_info)
+    )
+    return described.rowcount == 1
 
 
 async def of_clients(connection: AsyncConnection, client_ids: Collection[str]) -> Mapping[str, SessionRow]:

@@ -16,11 +16,11 @@ from rich.text import Text
 
 from acl_service.admin.presence import device_data, transition_data
 from acl_service.admin.presence import shown as as_data
-from acl_service.instants import LAST_MS, iso
 from directory import attendance, people, presence
 from directory.attendance import MOST, STATUSES, Attendance, Wanted
 from directory.database import Database
 from directory.errors import DirectoryError
+from directory.instants import LAST_MS, iso
 from directory.presence import DeviceRow, HistoryRow
 from mchat.errors import CommandError
 from mchat.moments import ago, clock_time

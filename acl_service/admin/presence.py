@@ -17,13 +17,13 @@ from starlette.responses import JSONResponse, Response
 from acl_service.admin.access import Caller
 from acl_service.admin.query import BadParameter, Query
 from acl_service.errors import Overloaded
-from acl_service.instants import iso, iso_or_none
 from acl_service.memory import Memory
 from directory import attendance, presence
 from directory.attendance import MOST, STATUSES, Attendance, Viewer, Wanted
 from directory.database import Database
 from directory.errors import NotFound, Unavailable
 from directory.ids import is_id
+from directory.instants import iso, iso_or_none
 from directory.presence import DeviceRow, HistoryRow
 
 STAFF: Final = frozenset(("admin", "ops", "security"))

@@ -14,7 +14,6 @@ from typing import Final
 import msgspec
 import structlog
 
-from acl_service.instants import iso
 from acl_service.presence.counters import Counters
 from acl_service.presence.echoes import Echoes
 from acl_service.presence.hearing import Said, status_prefix
@@ -22,6 +21,7 @@ from acl_service.presence.people import Derived, derive
 from directory import presence, standing
 from directory.database import Database
 from directory.errors import DirectoryError
+from directory.instants import iso
 from directory.presence import DeviceState
 from directory.standing import PersonRow
 from emqx.api.broker import BrokerApi

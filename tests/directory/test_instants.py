@@ -2,7 +2,7 @@
 
 import pytest
 
-from acl_service.instants import iso, iso_or_none
+from directory.instants import LAST_MS, iso, iso_or_none, read
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,14 @@ def test_a_moment_is_written_in_utc_to_the_millisecond(at_ms: int, written: str)
 
 def test_no_moment_is_none() -> None:
     assert iso_or_none(None) is None
+
+
+@pytest.mark.parametrize("at_ms", [0, 1, 1_738_570_000_123, LAST_MS])
+def test_what_was_written_is_read(at_ms: int) -> None:
+    assert read(iso(at_ms)) == at_ms
+
+
+def test_a_moment_of_another_zone_is_read_and_one_without_is_none() -> None:
+    assert read("2025-02-03T10:00:00+02:00") == read("2025-02-03T08:00:00Z") == 1_738_569_600_000
+    assert read("2025-02-03T08:00:00") is None
+    assert read("yesterday") is None

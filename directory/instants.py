@@ -20,3 +20,12 @@ def iso(at_ms: int) -> str:
 def iso_or_none(at_ms: int | None) -> str | None:
     """Write a moment, if there is one."""
     return None if at_ms is None else iso(at_ms)
+
+
+def read(text: str) -> int | None:
+    """Read a moment that names its zone, in milliseconds since the epoch; None if it is none."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return None if at.tzinfo is None else int(at.timestamp() * _SECOND)

@@ -1,0 +1,5 @@
+"""The actions, a module for each noun; importing this package registers them all with `gateway.router.ROUTER`."""
+
+from gateway.actions import auth, department
+
+__all__ = ["auth", "department"]

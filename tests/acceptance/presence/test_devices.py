@@ -162,6 +162,8 @@ async def test_who_answers_each_projection_with_a_forged_one_causes_one_publish_
 
     await until(lambda: len(ours()) == 4)
     going_on = False
+    began_s = eye.seen[0].at_s
+    print("published, in seconds:", [(round(one.at_s - began_s, 2), one.ours) for one in eye.seen])
     took_s = ours()[-1].at_s - ours()[1].at_s
     assert took_s > 2 * 0.9, f"two more in {took_s:.2f} s"
     await scene.quiet("m3")

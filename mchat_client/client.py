@@ -50,7 +50,7 @@ class Client:
         session_expiry_s: seconds that the broker keeps what arrives while this client is away (MQTT 3.1.1: any
             number means for as long as the broker does); 0: nothing.
         timeout_s: seconds that a request waits for its answer, if it does not say itself.
-        repeat_s: seconds without an answer after which a request is sent again.
+        repeat_s: seconds without an answer after which a request is sent again; twice as long each time.
         outstanding: requests that wait for an answer at once, at most.
         backoff: pauses between attempts to come back.
         clock: seconds that never go back.

@@ -22,7 +22,7 @@ class LinkLost(Unreachable):
     """The connection ended; the client makes a new one by itself."""
 
 
-class TakenOver(LinkLost):
+class TakenOver(ClientError):
     """Somebody else connected with the same client id: the client gives up, else both would throw each other out."""
 
 

@@ -178,7 +178,7 @@ class Keeper:
         while True:
             since = self._clock()
             await asyncio.wait((link.over,))
-            why: ClientError = link.over.result()
+            why = link.over.result()
             failures = 0 if self._clock() - since >= self._backoff.stable_s else failures
             refusals = 0
             while True:

@@ -14,8 +14,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from mchat_client.broker import Broker
-from mchat_client.errors import ConnectRefused, LinkLost, TakenOver, Unreachable
-from mchat_client.sockets import Pump
+from mchat_client.errors import ClientError, ConnectRefused, LinkLost, TakenOver, Unreachable
+from mchat_client.sockets import Caller, Pump
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Link:
         self._published: dict[int, asyncio.Future[int | None]] = {}
         self._room = asyncio.Semaphore(UNACKNOWLEDGED)
         self._on_end: Callable[[Link], None] = lambda _: None
-        self.over: asyncio.Future[LinkLost] = loop.create_future()
+        self.over: asyncio.Future[ClientError] = loop.create_future()
         self.session_present = False
         self.max_packet: int | None = None
         client.on_connect = self._on_connect
@@ -163,7 +163,7 @@ class Link:
 
     def _check(self) -> None:
         if self.over.done():
-            raise _again(self.over.result())
+            raise _lost(self.over.result())
 
     def _sent(self, result: MQTTErrorCode, mid: int | None) -> int:
         if result is not MQTTErrorCode.MQTT_ERR_SUCCESS or mid is None:
@@ -222,7 +222,7 @@ class Link:
         log.error("the connection to %s broke down", self._place, exc_info=error)
         self._end(LinkLost(f"the connection to {self._place} broke down: {error!r}"))
 
-    def _end(self, why: LinkLost) -> None:
+    def _end(self, why: ClientError) -> None:
         if self.over.done():
             return
         if not self._let_in.done():
@@ -230,34 +230,29 @@ class Link:
             self._let_in.set_exception(Unreachable(f"{why}, before it let the client in{hint}"))
         for waiting in self._waiting.values():
             if not waiting.done():
-                waiting.set_exception(_again(why))
+                waiting.set_exception(_lost(why))
         for mid in list(self._published):
             self._taken(mid, None)
         self.over.set_result(why)
         self._on_end(self)
 
 
-def _again(why: LinkLost) -> LinkLost:
-    """The same error for one more who waits: one that is raised twice carries both traces."""
-    return type(why)(str(why))
+def _lost(why: ClientError) -> LinkLost:
+    """What somebody is told who waits for the broker: each an error of its own, for one raised twice has two traces."""
+    return LinkLost(str(why))
 
 
 def _client(broker: Broker, client_id: str, username: str, secret: str, expiry_s: int) -> paho.Client:
     five = broker.version == "5"
-    client = paho.Client(
+    client = Caller(
+        broker,
         CallbackAPIVersion.VERSION2,
         client_id,
         clean_session=None if five else expiry_s == 0,
         protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
-        transport="websockets" if broker.websocket else "tcp",
         reconnect_on_failure=False,
     )
     client.username_pw_set(username, secret)
-    client.connect_timeout = broker.connect_timeout_s
-    if broker.tls is not None:
-        client.tls_set_context(broker.tls)
-    if broker.websocket:
-        client.ws_set_options(broker.path)
     if five:
         kept = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         kept.SessionExpiryInterval = expiry_s

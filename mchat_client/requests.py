@@ -57,7 +57,7 @@ class Requests:
     Args:
         topics: of the client.
         link: waits for a connection that stands.
-        repeat_s: seconds without an answer after which a request is sent again.
+        repeat_s: seconds without an answer after which a request is sent again; twice as long each time.
         most: requests that wait at most.
     """
 
@@ -100,12 +100,13 @@ class Requests:
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
+                    link = await self._link()
                     try:
-                        return await self._attempt(waiting, topic, payload, seq_id)
+                        return await self._attempt(link, waiting, topic, payload, seq_id)
                     except (Overloaded, Limited) as error:
                         busy = error
                         waiting.expect()
-                        await asyncio.sleep(_pause(error))
+                        await asyncio.sleep(_busy_pause(error))
                     except LinkLost:
                         log.debug("%s (%s): the connection ended before the answer", action, seq_id)
         except TimeoutError:
@@ -123,37 +124,45 @@ class Requests:
             return
         waiting.answer.set_result(payload)
 
-    async def _attempt(self, waiting: _Waiting, topic: str, payload: bytes, seq_id: str) -> Answer:
+    async def _attempt(
+        self, link: Link, waiting: _Waiting, topic: str, payload: bytes, seq_id: str
+    ) -> Answer:
         """Send it as often as it takes on one connection.
 
         Raises:
             LinkLost: the connection ended.
             PublishRefused: the broker does not take it.
         """
-        link = await self._link()
         if link.max_packet is not None and len(payload) + len(topic) + _AROUND > link.max_packet:
             raise WrongValue(
                 f"{waiting.action}: {len(payload)} bytes, but the broker takes {link.max_packet}"
             )
         while not waiting.answer.done():
-            waiting.attempts += 1
             taken = await link.publish(topic, payload)
-            pause = self._repeat_s
-            await _first((waiting.answer, taken), pause)
-            if taken.done() and not waiting.answer.done():
-                code = taken.result()
-                if code == _NOT_AUTHORISED:
-                    raise PublishRefused(
-                        f"{waiting.action}: the broker does not let this client publish on {topic}"
-                    )
-                # Nobody serves requests for the moment: a gateway that begins anew is there soon.
-                await _first((waiting.answer, link.over), min(_NOBODY_S, pause) if code == _NOBODY else pause)
-                if link.over.done() and not waiting.answer.done():
-                    raise LinkLost(str(link.over.result()))
+            waiting.attempts += 1
+            # As long as the broker has not taken it, sending it again would only make the queue longer.
+            await _first((waiting.answer, taken), None)
+            if waiting.answer.done():
+                break
+            code = taken.result()
+            if code == _NOT_AUTHORISED:
+                raise PublishRefused(
+                    f"{waiting.action}: the broker does not let this client publish on {topic}"
+                )
+            await _first((waiting.answer, link.over), self._pause(waiting.attempts, code))
+            if link.over.done() and not waiting.answer.done():
+                raise LinkLost(str(link.over.result()))
         return read(waiting.action, seq_id, waiting.answer.result(), waiting.attempts)
 
+    def _pause(self, attempts: int, code: int | None) -> float:
+        """Seconds until it is sent again: twice as long each time, so that clients do not hold a slow gateway down."""
+        if code == _NOBODY:
+            # Nobody serves requests for the moment: a gateway that begins anew is there soon.
+            return min(_NOBODY_S, self._repeat_s)
+        return min(LONGEST_S, self._repeat_s * 2.0 ** min(attempts - 1, 16))
 
-async def _first(futures: tuple[asyncio.Future[Any], ...], seconds: float) -> None:
+
+async def _first(futures: tuple[asyncio.Future[Any], ...], seconds: float | None) -> None:
     await asyncio.wait(futures, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
 
 
@@ -170,7 +179,7 @@ def _payload(action: str, params: Mapping[str, Any]) -> bytes:
     return payload
 
 
-def _pause(error: Overloaded | Limited) -> float:
+def _busy_pause(error: Overloaded | Limited) -> float:
     """Seconds until what was too much for the moment is asked for again."""
     return max(_BUSY_S, error.retry_after_ms / 1000) if isinstance(error, Limited) else _BUSY_S
 

@@ -7,13 +7,62 @@ nothing is registered with the loop before it is done.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import paho.mqtt.client as paho
+
+from mchat_client.broker import Broker
+
+
+class Caller(paho.Client):
+    """A paho client that makes its socket as we want it: without delay, and closed if it comes to nothing.
+
+    It overrides what paho 2 does inside, `_create_socket`: there is no other way to the socket before it is used.
+
+    Args:
+        broker: where it connects.
+        given: arguments of paho's client.
+    """
+
+    def __init__(self, broker: Broker, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._broker = broker
+
+    def _create_socket(self) -> Any:
+        broker = self._broker
+        timeout = broker.connect_timeout_s
+        sock = socket.create_connection((broker.host, broker.port), timeout)
+        try:
+            # Each answer would wait 40 ms for the acknowledgement of the one before (Nagle's algorithm).
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if broker.tls is not None:
+                sock = broker.tls.wrap_socket(
+                    sock, server_hostname=broker.host, do_handshake_on_connect=False
+                )
+                sock.do_handshake()
+            if not broker.websocket:
+                return sock
+            return _Frames(sock, broker.host, broker.port, broker.tls is not None, broker.path, None)
+        except BaseException:
+            sock.close()
+            raise
+
+
+class _Frames(paho._WebsocketWrapper):
+    """A WebSocket that asks to be called again when the network took only a part of a frame.
+
+    paho 2 takes the 0 that its own returns then for done: it drops the packet, and counts the rest of its frame
+    as a part of the next one, which is lost too.
+    """
+
+    def send(self, data: bytes | bytearray) -> int:
+        sent = super().send(data)
+        if data and not sent:
+            raise BlockingIOError
+        return sent
 
 
 class Pump:
@@ -66,15 +115,10 @@ class Pump:
             self.drop()
 
     def _attach(self) -> None:
-        sock: Any = self._client.socket()
+        sock = self._client.socket()
         if sock is None:
             return
-        number: int = sock.fileno()
-        # Each answer would wait 40 ms for the acknowledgement of the one before (Nagle's algorithm).
-        with socket.socket(fileno=os.dup(number)) as same, suppress(OSError):
-            same.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._client.transport == "websockets":
-            _send_whole(sock)
+        number = sock.fileno()
         self._attached = number
         self._loop.add_reader(number, self._read)
         if self._client.want_write():
@@ -123,20 +167,3 @@ def _pending(sock: Any) -> int:
     """Bytes that TLS holds already."""
     pending = getattr(sock, "pending", None)
     return 0 if pending is None else int(pending())
-
-
-def _send_whole(sock: Any) -> None:
-    """Let a WebSocket that took only a part of a frame be asked again.
-
-    paho 2 takes the 0 that its wrapper returns then for done: it drops the packet, and counts the rest of its
-    frame as a part of the next one, which is lost too.
-    """
-    send = sock.send
-
-    def whole(data: bytes | bytearray) -> int:
-        sent: int = send(data)
-        if data and not sent:
-            raise BlockingIOError
-        return sent
-
-    sock.send = whole

@@ -101,8 +101,9 @@ class FakeGateway:
         if key not in self._answers:
             params = request.params
             action = params.pop("action")
+            handler = self.handlers.get(action, _echo)
             try:
-                data = self.handlers.get(action, lambda _, given: given)(request, params)
+                data = handler(request, params)
             except Refuse as refused:
                 return _written(*refused.answer, request.seq_id)
             self.effects.append((action, params))
@@ -136,6 +137,10 @@ class FakeGateway:
     def _sent(self) -> Data:
         self._messages += 1
         return {"msg_id": f"msg_{self._messages:016}", "sent_at": MOMENT}
+
+
+def _echo(_: Request, params: Data) -> Data:
+    return params
 
 
 def _employee(request: Request) -> str:

@@ -92,7 +92,7 @@ class Broker:
             host=parts.hostname,
             port=usual if port is None else port,
             websocket=websocket,
-            path=parts.path or "/mqtt",
+            path=parts.path if websocket and parts.path else "/mqtt",
             tls=(tls or ssl.create_default_context()) if secure else None,
             version=version,
         )

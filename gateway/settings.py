@@ -36,9 +36,9 @@ class GatewaySettings(BaseSettings):
     port: int = Field(1883, ge=1, le=65_535, description="Port of that listener.")
     tls: bool = Field(False, description="Whether that listener speaks TLS; its certificate is verified.")
     tls_ca: Path | None = Field(
-        None, description="File of the authorities that the broker's certificate is verified with; default: the "
-        "system's."
-    )  # fmt: skip
+        None,
+        description="File of the authorities that verify the broker's certificate; default: the system's.",
+    )
     protocol: Literal["5", "3.1.1"] = Field(
         "5", description="Version of MQTT: 5, or 3.1.1 where the broker speaks no other (the laptop broker)."
     )

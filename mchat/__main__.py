@@ -15,12 +15,14 @@ from emqx.api.settings import ApiSettings
 from emqx.desired.settings import DesiredSettings
 from emqx.errors import EmqxError
 from emqx.settings import LaptopSettings
+from gateway.exchange import GatewayError
+from gateway.settings import GatewaySettings
 from mchat.command import app
 from mchat.errors import CommandError
 
 _PREFIXES = {
     settings.__name__: str(settings.model_config.get("env_prefix"))
-    for settings in (LaptopSettings, ApiSettings, DesiredSettings)
+    for settings in (LaptopSettings, ApiSettings, DesiredSettings, GatewaySettings)
 }
 
 
@@ -28,7 +30,7 @@ def main() -> None:
     """Run the command; what the person must know is one line on standard error, exit code 2."""
     try:
         app()
-    except (CommandError, DirectoryError, AccessError, EmqxError, PolicyError) as error:
+    except (CommandError, DirectoryError, AccessError, EmqxError, GatewayError, PolicyError) as error:
         fail(str(error))
     except ValidationError as error:
         fail("; ".join(_setting(error.title, fault) for fault in error.errors()))

@@ -26,6 +26,7 @@ from mchat import (
 )
 from mchat.errors import CommandError
 from mchat.explanation import Inquiry, explain_once
+from mchat.gateway_roots import serve_gateway
 from mchat.installation import GATEWAY, initialise
 from mchat.laptop_stack import up
 from mchat.roots import PARTS, now_ms, run, serve_laptop, serve_parts
@@ -90,12 +91,22 @@ def init(
 @app.command()
 def serve(
     part: Annotated[
-        list[str] | None, typer.Argument(help=f"Any of {', '.join(PARTS)}; all of them when none is named.")
+        list[str] | None,
+        typer.Argument(
+            help=f"Any of {', '.join(PARTS)}, all of them when none is named; or gateway, in a process of its own."
+        ),
     ] = None,
     with_parent: WithParent = False,
 ) -> None:
-    """Answer the broker (hooks), serve the admin API (admin), do the background work (worker)."""
+    """Answer the broker (hooks), serve the admin API (admin), do the background work (worker); answer people over
+    MQTT (gateway).
+    """
     parts = tuple(dict.fromkeys(part or PARTS))
+    if parts == ("gateway",):
+        run(serve_gateway(CommandSettings(), with_parent=with_parent))
+        return
+    if "gateway" in parts:
+        raise CommandError("the gateway is a process of its own: run `mchat serve gateway` beside the others")
     unknown = [name for name in parts if name not in PARTS]
     if unknown:
         raise CommandError(f"{unknown[0]} is no part: choose from {', '.join(PARTS)}")

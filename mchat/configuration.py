@@ -18,12 +18,16 @@ from directory.settings import DirectorySettings
 from emqx.api.settings import ApiSettings
 from emqx.desired.settings import DesiredSettings
 from emqx.settings import LaptopSettings
+from gateway.action_settings import ActionSettings
+from gateway.settings import GatewaySettings
 from mchat.settings import CommandSettings
 
 SECTIONS: tuple[tuple[str, type[BaseSettings]], ...] = (
     ("The command", CommandSettings),
     ("The directory", DirectorySettings),
     ("The access service", AccessSettings),
+    ("The gateway", GatewaySettings),
+    ("The gateway's actions", ActionSettings),
     ("EMQX's REST API", ApiSettings),
     ("EMQX as MChat needs it", DesiredSettings),
     ("The laptop broker", LaptopSettings),
@@ -44,6 +48,7 @@ _FOUND = {
     "MCHAT_SECRET_KEY_FILE": "without `MCHAT_SECRET_KEY`, `secrets/secret-key` in `MCHAT_VAR`",
     "MCHAT_HOOK_SECRETS_FILE": "without `MCHAT_HOOK_SECRETS`, `secrets/hook` in `MCHAT_VAR`",
     "MCHAT_ADMIN_TOKEN_KEY_FILE": "without `MCHAT_ADMIN_TOKEN_KEY`, `secrets/admin-token-key` in `MCHAT_VAR`",
+    "MCHAT_GATEWAY_TOKEN_FILE": "without `MCHAT_GATEWAY_TOKEN`, `secrets/gateway-token` in `MCHAT_VAR`",
     "MCHAT_LAPTOP_HOOK_SECRET": "the first of the hooks' secrets",
     "MCHAT_EMQX_API_KEY_FILE": "without an API key, `secrets/emqx-api-key` in `MCHAT_VAR`",
     "MCHAT_EMQX_API_SECRET_FILE": "without an API key, `secrets/emqx-api-secret` in `MCHAT_VAR`",

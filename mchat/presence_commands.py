@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
+from rich.console import Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -27,8 +26,7 @@ from mchat.moments import ago, clock_time
 from mchat.roots import now_ms, opened, with_directory
 from mchat.screen import shown, wide_console
 from mchat.settings import CommandSettings, directory_settings
-
-REFRESH_S: Final = 1.0
+from mchat.watch import present
 
 app = typer.Typer(invoke_without_command=True, help="Who is online, and what became of a person's devices.")
 
@@ -106,19 +104,12 @@ async def _show(wanted: Wanted, after: str, limit: int, *, as_json: bool, watch:
     async with opened(directory_settings(CommandSettings())) as database:
         async with database.read() as connection:
             await attendance.check(connection, wanted)
-        if not watch:
-            look = await _look(database, wanted, after, limit)
-            if as_json:
-                _write(look)
-            else:
-                wide_console().print(_screen(look))
-            return
-        looks = _looks(database, wanted, after, limit)
-        if as_json:
-            async for each in looks:
-                _write(each)
-        else:
-            await _live(wide_console(), looks)
+        await present(
+            lambda: _look(database, wanted, after, limit),
+            watch=watch,
+            screen=_screen,
+            write=_write if as_json else None,
+        )
 
 
 async def _look(database: Database, wanted: Wanted, after: str, limit: int) -> Look:
@@ -134,27 +125,6 @@ async def _look(database: Database, wanted: Wanted, after: str, limit: int) -> L
             if len(page) < size:
                 break
     return Look(now_ms(), online, found[:limit], len(found) > limit)
-
-
-async def _looks(
-    database: Database, wanted: Wanted, after: str, limit: int
-) -> AsyncIterator[Look | DirectoryError]:
-    """How things stand, again and again; a database that is away is told, and asked again."""
-    while True:
-        try:
-            yield await _look(database, wanted, after, limit)
-        except DirectoryError as error:
-            yield error
-        await asyncio.sleep(REFRESH_S)
-
-
-async def _live(console: Console, looks: AsyncIterator[Look | DirectoryError]) -> None:
-    with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
-        async for look in looks:
-            if isinstance(look, DirectoryError):
-                live.update(Text(str(look), style="red"), refresh=True)
-            else:
-                live.update(_screen(look), refresh=True)
 
 
 def _write(look: Look | DirectoryError) -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
+from rich.console import Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -23,15 +21,12 @@ from acl_service.enforcement.overview import (
     as_data,
     overview,
 )
-from directory.database import Database
 from directory.errors import DirectoryError
 from directory.outbox import OutboxRow
 from mchat.moments import ago, clock_time, duration
 from mchat.roots import now_ms, opened
-from mchat.screen import wide_console
 from mchat.settings import CommandSettings, access_settings, directory_settings
-
-REFRESH_S: Final = 1.0
+from mchat.watch import present
 
 _OPEN_SHOWN: Final = 30
 
@@ -56,38 +51,12 @@ async def _show(*, watch: bool, as_json: bool, last: int) -> None:
     directory, access = directory_settings(command), access_settings(command)
     silence_ms = int((directory.feed_stale + access.outage_grace) * 1000)
     async with opened(directory) as database:
-        if not watch:
-            seen = await overview(database, now_ms(), silence_ms, last)
-            if as_json:
-                _write(seen)
-            else:
-                wide_console().print(_screen(seen))
-            return
-        looks = _looks(database, silence_ms, last)
-        if as_json:
-            async for look in looks:
-                _write(look)
-        else:
-            await _live(wide_console(), looks)
-
-
-async def _looks(database: Database, silence_ms: int, last: int) -> AsyncIterator[Overview | DirectoryError]:
-    """How things stand, again and again; a database that is away is told, and asked again."""
-    while True:
-        try:
-            yield await overview(database, now_ms(), silence_ms, last)
-        except DirectoryError as error:
-            yield error
-        await asyncio.sleep(REFRESH_S)
-
-
-async def _live(console: Console, looks: AsyncIterator[Overview | DirectoryError]) -> None:
-    with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
-        async for look in looks:
-            if isinstance(look, DirectoryError):
-                live.update(Text(str(look), style="red"), refresh=True)
-            else:
-                live.update(_screen(look), refresh=True)
+        await present(
+            lambda: overview(database, now_ms(), silence_ms, last),
+            watch=watch,
+            screen=_screen,
+            write=_write if as_json else None,
+        )
 
 
 def _write(look: Overview | DirectoryError) -> None:

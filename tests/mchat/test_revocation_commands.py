@@ -78,12 +78,12 @@ async def claim(database: Database) -> OutboxRow:
 async def enforce(database: Database, row: OutboxRow, after_ms: int, *, finished: int | None = None) -> None:
     at = row.created_at + after_ms
     async with database.write() as connection:
-        assert await outbox.enforced(connection, row.outbox_id, holder="worker", now_ms=at, confirm_at_ms=0)
+        assert await outbox.enforced(connection, [row.outbox_id], holder="worker", now_ms=at, confirm_at_ms=0)
         if finished is None:
             return
         await outbox.claim_enforced(connection, "enforcer", holder="worker", now_ms=now_ms(), hold_ms=1)
         assert await outbox.finish(
-            connection, row.outbox_id, holder="worker", now_ms=row.created_at + finished
+            connection, [row.outbox_id], holder="worker", now_ms=row.created_at + finished
         )
 
 

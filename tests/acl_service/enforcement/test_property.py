@@ -193,7 +193,7 @@ class Company:
             pass
 
         worker.enforcement.acls._let_go = nothing  # type: ignore[assignment]
-        worker.enforcement._let_go = nothing  # type: ignore[method-assign]
+        worker.enforcement._lease.give_back = nothing  # type: ignore[method-assign]
         await self.worker.enter_async_context(worker.enforcement.running())
 
     async def fail(self, calls: int) -> None:

@@ -61,14 +61,14 @@ def check_seq_id(body: Mapping[str, Any], seq_id: str) -> None:
         raise Refused(MALFORMED, "seq_id is not that of the topic: leave it out, or send the same")
 
 
-def answer(seq_id: str, code: int, message: str, data: Mapping[str, Any]) -> bytes:
+def answer(seq_id: str, code: int, message: str, data: Mapping[str, Any] | msgspec.Raw) -> bytes:
     """Write an answer: the keys in the order that clients in the field cut it apart by.
 
     Args:
         seq_id: Of the request's topic.
         code: 0, or what went wrong.
         message: For people; its quotes become single ones, and what is too long is cut.
-        data: JSON values; `msgspec.Raw` for what is encoded already.
+        data: An object of JSON values; `msgspec.Raw` for what is encoded already.
 
     Raises:
         Refused: 413, it would be too large.

@@ -18,6 +18,7 @@ from directory.owners import candidates
 from directory.participants import Device, Participant
 from gateway.errors import OVERLOADED, Refused
 from gateway.lookups import Lookups
+from gateway.org_pages import OrgPages
 
 T = TypeVar("T")
 
@@ -89,6 +90,7 @@ class House:
 
     Attributes:
         lookups: How misses are read.
+        org_pages: The organisation's tree.
         org_version: The newest version at which the organisation's tree may have changed.
     """
 
@@ -110,6 +112,7 @@ class House:
         self._devices: _Memory[Device] = _Memory(most, self._invalidations, _of_device)
         self.lookups = Lookups(database)
         self.org_version = 0
+        self.org_pages = OrgPages(database, lambda: self.org_version)
 
     def follow(self, feed: ChangeFeed) -> None:
         """Name the feed that calls `apply`; before that nothing is answered from memory."""

@@ -13,9 +13,9 @@ from gateway.errors import MALFORMED, Refused
 
 ID_SYNTAX: Final = "1 to 64 of A-Z a-z 0-9 . _ - , the first a letter or a digit"
 
-_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"
+ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"
 
-Id = Annotated[str, Meta(pattern=_ID, description="id")]
+Id = Annotated[str, Meta(pattern=ID_PATTERN)]
 """An id of a person, a group or a department (`directory.ids`)."""
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]

@@ -47,6 +47,7 @@ class Work:
     means: Means
     summary: dict[str, Any] = field(default_factory=dict)
     revoking: bool = False
+    _pushes: int = 0
 
     @property
     def connection(self) -> AsyncConnection:
@@ -93,7 +94,7 @@ class Work:
     def org_changed(self, *ids: str) -> None:
         """Leave word that people or departments stand otherwise in the organisation's tree."""
         for one in ids:
-            self.change.enqueue(WORKER, ORG, one, {"changed_id": one})
+            self._changed(ORG, one, {"changed_id": one})
 
     def capability_changed(self, skill: str, *agent_ids: str) -> None:
         """Leave word that agents have a skill, or have it no more, or show otherwise.
@@ -103,4 +104,10 @@ class Work:
         """
         self.topics.capability(skill)
         for one in agent_ids:
-            self.change.enqueue(WORKER, CAPABILITY, one, {"skill": skill, "changed_id": one})
+            self._changed(CAPABILITY, one, {"skill": skill, "changed_id": one})
+
+    def _changed(self, kind: str, one: str, payload: dict[str, Any]) -> None:
+        # A subject of its own: nothing orders these rows, and all are gathered at once.
+        self._pushes += 1
+        subject = f"{kind}:{one}:{self.request.trace_id}:{self._pushes}"
+        self.change.enqueue(WORKER, kind, subject, payload)

@@ -1,5 +1,21 @@
 """The actions, a module for each noun; importing this package registers them all with `gateway.router.ROUTER`."""
 
-from gateway.actions import auth, department, msg
+from gateway.actions import (
+    audit,
+    auth,
+    config,
+    department,
+    msg,
+    org,
+    system,
+)
 
-__all__ = ["auth", "department", "msg"]
+__all__ = [
+    "audit",
+    "auth",
+    "config",
+    "department",
+    "msg",
+    "org",
+    "system",
+]

@@ -1,10 +1,12 @@
 """The actions, a module for each noun; importing this package registers them all with `gateway.router.ROUTER`."""
 
 from gateway.actions import (
+    agent,
     audit,
     auth,
     config,
     department,
+    employee,
     group,
     group_member,
     msg,
@@ -13,10 +15,12 @@ from gateway.actions import (
 )
 
 __all__ = [
+    "agent",
     "audit",
     "auth",
     "config",
     "department",
+    "employee",
     "group",
     "group_member",
     "msg",

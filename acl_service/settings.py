@@ -77,7 +77,8 @@ class AccessSettings(BaseSettings):
         60.0,
         ge=1,
         le=86_400,
-        description="Seconds without any event after which the broker's number of clients is compared with ours.",
+        description="Seconds without any event after which presence is compared with the broker's list, once, "
+        "and again if its number of clients is another than ours.",
     )
     presence_history: float = Field(
         30 * 86_400.0,

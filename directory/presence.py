@@ -15,7 +15,6 @@ from directory.schema import client_session, presence, presence_history, waterma
 from directory.sets import among
 
 _PLACE: Final = "presence"
-_YOUNGEST_NODE: Final = "presence_broker"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,17 +117,6 @@ async def alone(connection: AsyncConnection) -> None:
     now = await place(connection)
     while not await move(connection, now, now):
         now = await place(connection)
-
-
-async def youngest_node(connection: AsyncConnection) -> int:
-    """Read when the youngest node of the broker began that is known of; 0: none is."""
-    return await connection.scalar(select(watermark.c.value).where(watermark.c.name == _YOUNGEST_NODE)) or 0
-
-
-async def note_youngest_node(connection: AsyncConnection, began_at: int) -> None:
-    """Note when the youngest node of the broker began, milliseconds since the epoch."""
-    row = {"name": _YOUNGEST_NODE, "value": began_at}
-    await bulk.upsert(connection, watermark, [row], keys=("name",), replaced=("value",))
 
 
 async def devices(connection: AsyncConnection, client_ids: Collection[str]) -> dict[str, DeviceRow]:

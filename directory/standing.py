@@ -4,11 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from directory import bulk
-from directory.schema import presence_person, watermark
+from directory.schema import presence, presence_person, watermark
 from directory.sets import among
 
 
@@ -149,16 +149,31 @@ async def store(
 
 
 async def published_after(
-    connection: AsyncConnection, employee_id: str = "", limit: int = 1_000
+    connection: AsyncConnection,
+    employee_id: str = "",
+    limit: int = 1_000,
+    *,
+    here_since_ms: int | None = None,
 ) -> Sequence[str]:
-    """List the people whose projections the broker has taken and who come after `employee_id`, in order."""
-    found = await connection.scalars(
+    """List the people whose projections the broker has taken and who come after `employee_id`, in order.
+
+    Args:
+        connection: To the directory.
+        employee_id: The last one that is known.
+        limit: So many at most.
+        here_since_ms: Only those of whom a device is on, or was heard of since, milliseconds since the epoch.
+    """
+    query = (
         select(presence_person.c.employee_id)
         .where(presence_person.c.employee_id > employee_id, presence_person.c.published)
         .order_by(presence_person.c.employee_id)
         .limit(limit)
     )
-    return found.all()
+    if here_since_ms is not None:
+        here = or_(presence.c.online, presence.c.updated_at >= here_since_ms)
+        theirs = presence.c.employee_id == presence_person.c.employee_id
+        query = query.where(select(presence.c.client_id).where(theirs, here).exists())
+    return (await connection.scalars(query)).all()
 
 
 async def unpublish(connection: AsyncConnection, due: Mapping[str, int]) -> None:

@@ -112,8 +112,15 @@ async def serve_parts(command: CommandSettings, parts: tuple[str, ...], *, with_
         if "worker" in parts:
             api = await stack.enter_async_context(BrokerApi(api_settings(command)))
             working.append(Enforcement(service, api, feed_stale_s=directory.feed_stale))
-            action = f"http:{DesiredSettings().action}"
-            working.append(Presence(service, api, presence_times(access), action=action))
+            desired = DesiredSettings()
+            presence = Presence(
+                service,
+                api,
+                presence_times(access),
+                action=f"http:{desired.action}",
+                rules=(desired.events_rule, desired.status_rule),
+            )
+            working.append(presence)
         listeners = []
         if "hooks" in parts:
             app = service.hooks()

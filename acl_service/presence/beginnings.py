@@ -10,7 +10,8 @@ from typing import Final
 
 import structlog
 
-from directory import presence, standing
+from acl_service.presence.restoration import Restoration
+from directory import broker_marks
 from directory.database import Database
 from emqx.api.nodes import Node
 
@@ -19,22 +20,19 @@ log = structlog.get_logger(__name__)
 NEAR_MS: Final = 5_000
 """Two beginnings of a node that lie nearer are one: they are told as how long ago it was."""
 
-APART_MS: Final = 2
-"""Between two projections that are put back, so that what changes meanwhile has its turn."""
-
-_PAGE: Final = 1_000
-
 
 class Beginnings:
     """Remembers, in the database, when the youngest node of the broker began.
 
     Args:
         database: the directory.
+        restoration: puts projections back.
         now_ms: wall clock, milliseconds since the epoch.
     """
 
-    def __init__(self, database: Database, now_ms: Callable[[], int]) -> None:
+    def __init__(self, database: Database, restoration: Restoration, now_ms: Callable[[], int]) -> None:
         self._database = database
+        self._restoration = restoration
         self._now_ms = now_ms
 
     async def look(self, running: Sequence[Node]) -> int:
@@ -51,24 +49,12 @@ class Beginnings:
         if not began:
             return 0
         async with self._database.read() as connection:
-            known = await presence.youngest_node(connection)
+            known = await broker_marks.youngest_node(connection)
         again = 0
         if known and min(began) > known + NEAR_MS:
-            again = await self._put_back(now_ms)
+            again = await self._restoration.everybody()
             log.warning("the broker began anew: projections are published again", people=again)
         if abs(max(began) - known) > NEAR_MS:
             async with self._database.write() as connection:
-                await presence.note_youngest_node(connection, max(began))
+                await broker_marks.note_youngest_node(connection, max(began))
         return again
-
-    async def _put_back(self, now_ms: int) -> int:
-        count, after, more = 0, "", True
-        while more:
-            async with self._database.write() as connection:
-                names = await standing.published_after(connection, after, _PAGE)
-                due = {name: now_ms + APART_MS * (count + place) for place, name in enumerate(names)}
-                await standing.unpublish(connection, due)
-            count += len(names)
-            more = len(names) == _PAGE
-            after = names[-1] if names else ""
-        return count

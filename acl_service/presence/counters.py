@@ -81,7 +81,7 @@ class Counters:
         self._failures.labels(at).inc()
 
     def reconciled(self, why: str) -> None:
-        """Count a reconciliation: at the `start`, by the `timer`, after a `gap`."""
+        """Count a reconciliation: at the `start`, by the `timer`, after a `gap` or a `silence`."""
         self._reconciled.labels(why).inc()
 
     def repaired(self, what: str, count: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -13,7 +13,7 @@ import structlog
 from acl_service.lease import Lease, new_holder
 from acl_service.presence.counters import Counters
 from acl_service.presence.following import Following
-from acl_service.presence.gaps import Gaps
+from acl_service.presence.gaps import Gap, Gaps
 from acl_service.presence.hearing import Hearing
 from acl_service.presence.intruders import Intruders
 from acl_service.presence.projection import Projector
@@ -44,7 +44,7 @@ class Times:
         reconcile: between two reconciliations with nothing amiss.
         again: before one that failed is tried again.
         look: between two looks for gaps and dead nodes.
-        silence: without an event, until numbers of clients are compared.
+        silence: without an event, until presence is reconciled for it.
         history: for how long history is kept, and devices that do not come back.
         prune: between two rounds of deleting what is older.
     """
@@ -74,6 +74,7 @@ class Presence:
         api: of the broker.
         times: how often and how long.
         action: of the broker, `type:name`, that sends the events.
+        rules: of the broker, by their ids, that hand events to the action.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Presence:
         times: Times | None = None,
         *,
         action: str = "http:mchat_events",
+        rules: Collection[str] = ("mchat_events", "mchat_status"),
     ) -> None:
         times = times or Times()
         self._clock = service.clock
@@ -110,7 +112,8 @@ class Presence:
             sleep=sleep,
         )
         self._reconciler = Reconciler(database, api, Intruders(database, api, counters), counters, now_ms)
-        self._gaps = Gaps(database, api, action, silence_ms=int(times.silence * 1000), now_ms=now_ms)
+        self._gaps = Gaps(database, api, action, rules, silence_ms=int(times.silence * 1000), now_ms=now_ms)
+        self._doubted_at: int | None = None
         self._wanted = asyncio.Event()
         self._why = "start"
         self._failing: _Failing | None = None
@@ -132,6 +135,7 @@ class Presence:
     async def _work(self) -> None:
         """Do all of it: this worker has the lease."""
         self._why = "start"
+        self._gaps.begin()
         self._failing = None
         parts = (
             ("following", self._following.run),
@@ -151,8 +155,12 @@ class Presence:
             self._wanted.clear()
             try:
                 # What is lost before the list is read shows in the list; what is lost after this is noticed.
-                await self._gaps.look()
+                gap = await self._noticed()
+                why = _why(gap) if gap and why == "timer" else why
                 found = await self._reconciler.reconcile()
+                if why == "silence" and (found.came or found.went):
+                    self._doubt()
+                await self._put_back()
             except (DirectoryError, EmqxError) as error:
                 self._fails(str(error), why)
                 log.warning("reconciliation is left to the next one", error=str(error))
@@ -197,13 +205,32 @@ class Presence:
         while True:
             await asyncio.sleep(self._times.look)
             try:
-                if gap := await self._gaps.look():
-                    log.warning("events are missing: reconciling", gap=gap)
-                    self._why = "gap"
+                if gap := await self._noticed():
+                    self._why = _why(gap)
                     self._wanted.set()
                 await self._reconciler.sweep_nodes()
             except (DirectoryError, EmqxError) as error:
                 log.warning("the look for gaps is left to the next one", error=str(error))
+
+    async def _noticed(self) -> Gap:
+        """Look for a gap; one that lost something leaves a doubt about what stands on the topics."""
+        gap = await self._gaps.look()
+        if gap in ("dropped", "differs"):
+            log.warning("events are missing: reconciling", gap=gap)
+            self._doubt()
+        return gap
+
+    def _doubt(self) -> None:
+        self._doubted_at = self._now_ms()
+
+    async def _put_back(self) -> None:
+        """Settle a doubt: the event of a forged status may be among those that were lost (rule 13)."""
+        doubted_at, lost = self._doubted_at, self._gaps.lost
+        if doubted_at is None or not await self._reconciler.put_back(doubted_at):
+            return
+        await self._gaps.settle(lost)
+        if self._doubted_at == doubted_at:
+            self._doubted_at = None
 
     async def _prune(self) -> None:
         while True:
@@ -219,6 +246,11 @@ class Presence:
             except DirectoryError as error:
                 log.warning("old presence waits for the database", error=str(error))
             await asyncio.sleep(pause)
+
+
+def _why(gap: Gap) -> str:
+    """What a reconciliation is for after a look at the broker that told `gap`."""
+    return "silence" if gap == "silent" else "gap"
 
 
 def _tell(why: str, found: Findings) -> None:

@@ -18,6 +18,7 @@ from acl_service.presence.fold import Missing
 from acl_service.presence.hearing import Heard
 from acl_service.presence.intruders import Intruders
 from acl_service.presence.listing import listed, looked_up, pages, session_row, stored_id
+from acl_service.presence.restoration import Restoration
 from acl_service.presence.taking import Taken, take
 from directory import presence, sessions, subscriptions
 from directory.database import Database
@@ -81,7 +82,8 @@ class Reconciler:
         self._intruders = intruders
         self._counters = counters
         self._now_ms = now_ms
-        self._beginnings = Beginnings(database, now_ms)
+        self._restoration = Restoration(database, now_ms)
+        self._beginnings = Beginnings(database, self._restoration, now_ms)
         self._silent: set[str] = set()
 
     async def reconcile(self) -> Findings:
@@ -130,6 +132,24 @@ class Reconciler:
         self._counters.repaired("node", found.went)
         log.warning("nodes of the broker are gone", nodes=sorted(dead), devices=found.went)
         return found.went
+
+    async def put_back(self, doubted_at: int) -> bool:
+        """Have projections published again that may have been contradicted while events were lost.
+
+        Args:
+            doubted_at: when that was noticed, milliseconds since the epoch.
+
+        Returns:
+            Whether the doubt is settled; else it is to be called again later.
+
+        Raises:
+            directory.errors.DirectoryError: it is not.
+        """
+        again = await self._restoration.lately_here(doubted_at)
+        if again is None:
+            return False
+        self._counters.repaired("projection", again)
+        return True
 
     async def _running(self) -> set[str]:
         """The names of the nodes that run; if all of them began anew, what they retained is put back.

@@ -4,10 +4,12 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 
-from directory import presence, schema, sessions, standing, subscriptions
+from directory import people, presence, schema, sessions, standing, subscriptions
 from directory.database import Database
+from directory.errors import Conflict
 from directory.presence import DeviceRow, DeviceState, HistoryRow
 from directory.sessions import SessionRow
 from directory.standing import PersonRow
@@ -191,3 +193,22 @@ async def test_ended_subscriptions_are_deleted_step_by_step_and_live_ones_stay(d
         assert await subscriptions.prune(connection, 3, limit=2) == 0
         left = await connection.scalars(select(schema.subscription.c.filter))
         assert sorted(left) == ["f3", "live"]
+
+
+async def test_whose_a_client_id_was_stays_known_after_its_presence_is_forgotten(database: Database) -> None:
+    """Decision 61: nobody takes over a client id of which a session may be left, however long ago it was seen."""
+    async with database.change("test", 1) as change:
+        await people.add(change, name="ann", employee_id="ann")
+    row = SessionRow(client_id="ann_old_pc", employee_id="ann", grants_version=1, updated_at=5)
+    async with database.write() as connection:
+        await sessions.store(connection, [row])
+        await presence.store_devices(connection, [device("ann_old_pc", online=False)])
+    async with database.write() as connection:
+        assert await presence.prune(connection, 1_000) == 1
+        assert await presence.devices(connection, ["ann_old_pc"]) == {}
+        assert set(await sessions.of_clients(connection, ["ann_old_pc"])) == {"ann_old_pc"}
+    async with database.change("test", 2) as change:
+        with pytest.raises(Conflict, match="ann_old_pc"):
+            await people.add(change, name="ann old", employee_id="ann_old")
+        # The twin: nobody has ever come by such a name.
+        await people.add(change, name="ann new", employee_id="ann_new")

@@ -67,6 +67,7 @@ def test_the_page_names_why_a_stream_ends_and_its_bounds() -> None:
         f"did not answer for {bounds.stale_s:g} s",
         f"A comment every {bounds.heartbeat_s:g} s",
         f"{bounds.listeners} streams a process",
+        f"{bounds.of_one} of them a person",
     ):
         assert words in " ".join(PAGE.split()), words
 

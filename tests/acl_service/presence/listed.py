@@ -28,6 +28,19 @@ def client(client_id: str, epoch: int, attributes: dict[str, str] | None = None,
 
 
 @dataclass
+class ListedRules:
+    """Rules of which only the counters are there, by id; None: there is no rule."""
+
+    counters: dict[str, dict[str, float] | None] = field(default_factory=dict)
+
+    async def metrics(self, rule: str) -> dict[str, float]:
+        found = self.counters.get(rule, {})
+        if found is None:
+            raise NotFound("GET /rules", "not found", "")
+        return found
+
+
+@dataclass
 class ListedBroker:
     """What is asked of it, and what happens while it is.
 
@@ -39,6 +52,7 @@ class ListedBroker:
         looked_up: client ids that were asked for.
         fails_after: clients of a list after which it does not answer any more.
         counters: of the action; None: there is none.
+        rules: that hand events to the action.
         only_listed: client ids that the list shows and that are gone when they are asked for.
         only_looked_up: clients that the list passed over.
         uptime: of its nodes by name, milliseconds; others do not tell.
@@ -51,6 +65,7 @@ class ListedBroker:
     looked_up: list[str] = field(default_factory=list)
     fails_after: int | None = None
     counters: dict[str, float] | None = field(default_factory=lambda: {"dropped": 0.0})
+    rules: ListedRules = field(default_factory=ListedRules)
     only_listed: set[str] = field(default_factory=set)
     only_looked_up: list[Client] = field(default_factory=list)
     uptime: dict[str, int] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from sqlalchemy import delete
 
 from acl_service.presence.presence import Presence, Times
 from acl_service.service import AccessService
-from directory import events, leases, presence, schema, standing
+from directory import broker_marks, events, leases, presence, schema, standing
 from directory.database import Database
 from directory.standing import PersonRow
 from emqx.api.broker import BrokerApi
@@ -263,6 +263,63 @@ async def test_what_the_broker_dropped_is_reconciled_at_once(live: Stage) -> Non
     sending.sink.emit = kept  # type: ignore[method-assign]
     await live.are_online("alice_pc", "bob_pc")
     await until(lambda: live.metric("mchat_presence_reconciled_total", why="gap") >= 1)
+
+
+async def forge_unheard(stage: Stage, client: MqttClient) -> None:
+    """Say on alice's topic that she is away, when the broker loses what it would tell of it."""
+    sending = stage.laptop.broker.integrations.actions["mchat_events"]
+
+    def lost(*_: Any) -> None:
+        sending.sink.dropped += 1
+
+    kept, sending.sink.emit = sending.sink.emit, lost  # type: ignore[method-assign, assignment]
+    await client.publish(STATUS + "alice", b'{"status":"offline"}', retain=True)
+    sending.sink.emit = kept  # type: ignore[method-assign]
+
+
+async def test_a_forged_status_whose_event_is_lost_is_put_back(live: Stage) -> None:
+    watching = await watcher(live)
+    pc = await live.come("alice", "alice_pc")
+    await live.is_("online", devices=1)
+    await until(lambda: told(watching) == ["online"])
+    await until(lambda: live.metric("mchat_presence_reconciled_total", why="start") == 1)
+    before = await live.person()
+    assert live.metric("mchat_presence_repairs_total", what="projection") == 0, "nothing was lost yet"
+    await forge_unheard(live, pc)
+    await until(lambda: told(watching) == ["online", "offline", "online"])
+    assert live.metric("mchat_presence_contradictions_total") == 0, "nobody has heard of it"
+    # hers, and that of root, who is there too
+    assert live.metric("mchat_presence_repairs_total", what="projection") == 2
+    after = await live.person()
+    assert (after.version, after.changed_at) == (before.version, before.changed_at)
+    late = await live.come("bob", "bob_pc")
+    assert await late.subscribe(STATUS + "alice") == [1]
+    (kept,) = await late.gets(1)
+    assert (kept.retain, bytes(kept.payload).decode()) == (True, before.payload)
+
+
+async def test_what_was_lost_while_no_worker_ran_is_put_back_by_the_next_and_by_no_other(
+    stage: Stage,
+) -> None:
+    async with stage.presence.running():
+        watching = await watcher(stage)
+        pc = await stage.come("alice", "alice_pc")
+        await stage.is_("online", devices=1)
+        await until(lambda: stage.metric("mchat_presence_reconciled_total", why="start") == 1)
+    await forge_unheard(stage, pc)
+    await until(lambda: told(watching) == ["online", "offline"])
+    async with stage.another() as (works, _), works.running():
+        await until(lambda: told(watching) == ["online", "offline", "online"])
+
+        async def settled() -> bool:
+            async with stage.database.read() as connection:
+                return await broker_marks.events_lost(connection) == 1
+
+        await until(settled)
+    async with stage.another() as (works, service), works.running():
+        seen = service.registry.get_sample_value
+        await until(lambda: seen("mchat_presence_reconciled_total", {"why": "start"}) == 1)
+        assert seen("mchat_presence_repairs_total", {"what": "projection"}) == 0
 
 
 async def test_history_is_kept_for_its_time_and_whoever_is_there_for_ever(stage: Stage) -> None:

@@ -327,6 +327,7 @@ def gaps(reconciled: Reconciled) -> Gaps:
         reconciled.database,
         cast(BrokerApi, reconciled.broker),
         "http:mchat_events",
+        ("mchat_events", "mchat_status"),
         silence_ms=60_000,
         now_ms=lambda: reconciled.now_ms,
     )
@@ -346,6 +347,41 @@ async def test_events_that_the_broker_dropped_are_a_gap(reconciled: Reconciled) 
     assert await looking.look() == ""
 
 
+@pytest.mark.parametrize("counter", ["failed.exception", "actions.failed", "actions.discarded"])
+async def test_events_that_a_rule_of_the_broker_gave_to_no_action_are_a_gap(
+    reconciled: Reconciled, counter: str
+) -> None:
+    looking, rules = gaps(reconciled), reconciled.broker.rules
+    rules.counters = {"mchat_events": {"matched": 3}, "mchat_status": {"matched": 1}}
+    assert [await looking.look(), await looking.look()] == ["", ""]
+    rules.counters["mchat_events"] = {"matched": 9, "failed.no_result": 2}
+    assert await looking.look() == "", "what is passed over is not lost"
+    rules.counters["mchat_status"] = {"matched": 1, counter: 1}
+    assert [await looking.look(), await looking.look()] == ["dropped", ""]
+    rules.counters["mchat_status"] = None
+    assert await looking.look() == "dropped", "a rule that is made anew begins from nothing"
+
+
+async def test_what_was_lost_and_not_put_right_is_a_gap_for_another_worker_too(
+    reconciled: Reconciled,
+) -> None:
+    looking, broker = gaps(reconciled), reconciled.broker
+    broker.counters = {"dropped": 5}
+    assert await looking.look() == ""
+    broker.counters = {"dropped": 6}
+    assert await looking.look() == "dropped"
+    other = gaps(reconciled)
+    assert [await other.look(), await other.look()] == ["dropped", ""]
+    await other.settle(other.lost)
+    assert await gaps(reconciled).look() == ""
+    # The one that looked first leads again.
+    broker.counters = {"dropped": 7}
+    assert await other.look() == "dropped"
+    await other.settle(other.lost)
+    looking.begin()
+    assert await looking.look() == ""
+
+
 async def test_silence_is_a_gap_if_the_broker_has_another_number_of_clients(reconciled: Reconciled) -> None:
     looking = gaps(reconciled)
     await reconciled.take(connected("ann_pc", LONG_AGO))
@@ -354,13 +390,16 @@ async def test_silence_is_a_gap_if_the_broker_has_another_number_of_clients(reco
     reconciled.now_ms += 59_999
     assert await looking.look() == ""
     reconciled.now_ms += 1
-    assert [await looking.look(), await looking.look()] == ["silent", ""]
+    assert [await looking.look(), await looking.look()] == ["differs", ""]
     await store(reconciled.database, [connected("ann_phone", LONG_AGO)])
     reconciled.now_ms += 60_000
     assert await looking.look() == "", "an event came"
     await reconciled.take()
     reconciled.now_ms += 60_000
-    assert await looking.look() == "", "the numbers are the same"
+    same = [await looking.look(), await looking.look()]
+    assert same == ["silent", ""], "the numbers are the same: it is told once"
+    reconciled.broker.there.pop()
+    assert [await looking.look(), await looking.look()] == ["differs", ""], "they are not any more"
 
 
 # -- many ---------------------------------------------------------------------------------------------

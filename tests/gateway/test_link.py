@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from functools import partial
 from typing import Any
 
@@ -10,13 +11,16 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 
+from emqx.laptop.server import LaptopBroker
 from gateway.exchange import Arrival, Delivery, NotConnected, PublishRefused
 from gateway.figures import zone_fault
 from gateway.link import Link
 from gateway.paho_client import properties_of
+from tests.emqx.conftest import laptop_settings
+from tests.emqx.mchat import FakeMChat, allow, deny, serving
 from tests.emqx.mqtt import MqttClient
 from tests.emqx.waiting import until
-from tests.gateway.brokers import Place
+from tests.gateway.brokers import Place, UntouchedSettings
 from tests.gateway.echo import Echo, response_topic
 from tests.mosquitto import find_mosquitto, running_mosquitto
 
@@ -421,3 +425,31 @@ async def test_a_handler_that_fails_holds_nobody(place: Place) -> None:
     got = await client.gets(1)
     assert (got[0].topic, link.figures.unanswered) == (f"{place.prefix}mchat/msg/resp/a/s1", 1)
     assert response_topic(Arrival("a/req/b", b"", 0.0)) == "a/resp/b"
+
+
+async def test_a_broker_that_says_no_is_told_of_and_asked_again() -> None:
+    """First the log-in, then the subscription is refused; then nothing is."""
+    may = {"connect": False, "subscribe": False}
+    answers = FakeMChat(
+        authn=lambda body: allow() if may["connect"] else deny(),
+        authz=lambda body: allow() if may["subscribe"] or body["action"] == "publish" else deny(),
+    )
+    async with (
+        serving(answers) as mchat,
+        LaptopBroker(laptop_settings(mchat.url, cache_enable=False)) as broker,
+    ):
+        settings = UntouchedSettings(
+            port=broker.tcp_port, protocol="3.1.1", back_off=0.02, back_off_longest=0.05
+        )
+        link = Link(settings, "ok", prefix="", clock=time.monotonic, random=lambda: 0.5)
+        link.start(Echo())
+        try:
+            await until(lambda: "refuses mchat_gateway_1 as mchat_gateway" in link.figures.fault)
+            may["connect"] = True
+            await until(lambda: "needs the role service" in link.figures.fault)
+            assert not link.up.is_set()
+            may["subscribe"] = True
+            await link.up.wait()
+            assert link.figures.fault == ""
+        finally:
+            await link.stop()

@@ -170,9 +170,8 @@ def _history_screen(
         if one.last_seen_at is None
         else f"last seen {_clock(one.last_seen_at)} ({ago(now - one.last_seen_at)})"
     )
-    parts: list[RenderableType] = [
-        Text.assemble(shown(one.employee_id), f": {one.status}, {one.devices} devices on, {seen}")
-    ]
+    on = "1 device" if one.devices == 1 else f"{one.devices} devices"
+    parts: list[RenderableType] = [Text.assemble(shown(one.employee_id), f": {one.status}, {on} on, {seen}")]
     if devices:
         known = Table(
             *_folded("device", "state"),

@@ -136,6 +136,8 @@ async def test_history_shows_devices_and_transitions(run: Presence, directory: D
                 transition("bob_pc", "offline", employee_id="bob", happened_at=2_000, reason="tcp_closed"),
             ],
         )
+    await derive(directory, on("cid", 1))
+    assert "cid: online, 1 device on, last seen" in told(await run("history", "cid"))
     said = told(await run("history", "bob"))
     assert "bob: online, 2 devices on, last seen 1970-01-01 00:00:02Z (" in said
     assert "│ bob_phone │ online │ 1970-01-01 00:00:01Z │" in said

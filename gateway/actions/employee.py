@@ -37,8 +37,9 @@ class Create(Struct, kw_only=True):
         is_ai_agent: Whether it is a program; then agent_profile is required.
         department_id: The department.
         manager_id: Whom the person reports to.
-        agent_profile: What the program can do: webhook_endpoint, capabilities, response_timeout, and optionally
-            model_type, trigger_keywords, auto_join_groups.
+        agent_profile: What the program can do: webhook_endpoint (an https URL), capabilities (its skills), and
+            optionally response_timeout (1 to 120 seconds, by default 15), model_type, trigger_keywords,
+            auto_join_groups.
         skills_badge: Words about skills.
         role: employee, agent, admin, security or ops; by default agent for agents, else employee.
     """

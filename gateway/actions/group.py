@@ -44,7 +44,7 @@ class Create(Struct, kw_only=True):
     Attributes:
         name: What people see.
         member_ids: Who is in it beside its creator, 500 at most; add others later.
-        opts: What else it has.
+        opts: What else it has: description, avatar.
         group_id: Its id; generated if it is left out.
     """
 
@@ -73,7 +73,7 @@ class Update(Struct, kw_only=True):
 
     Attributes:
         group_id: Which group.
-        updates: What shall be otherwise.
+        updates: What shall be otherwise: name, description, avatar.
     """
 
     group_id: Id

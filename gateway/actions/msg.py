@@ -132,6 +132,9 @@ async def read_ack(caller: Caller, params: Acknowledge, work: Relay) -> Relayed:
     """Tell the author of a message that it was read.
 
     Clients in the field send `msg_id` alone: then nobody is told, because a message is stored nowhere.
+
+    Returns:
+        nothing.
     """
     if params.conversation_type is None:
         if any((params.peer_employee_id, params.group_id, params.author_employee_id)):

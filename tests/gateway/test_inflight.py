@@ -282,6 +282,22 @@ def test_what_may_have_ended_connections_goes_alone_and_is_given_up_the_rest_goe
     assert "bad" not in [topic for topic, _ in sent.packets]
 
 
+def test_nothing_goes_with_what_is_suspected_and_what_was_taken_is_suspected_no_more() -> None:
+    outgoing, first, ends = Outgoing(10_000), Sent(), list[PublishError | None]()
+    outgoing.attach(first, ROOM)
+    outgoing.put("odd", b"x", heard(ends))
+    outgoing.detach(suspicious=True)
+    second = Sent()
+    outgoing.attach(second, ROOM)
+    for topic in ("odd", "new"):
+        outgoing.put(topic, b"x", heard(ends))
+    assert [topic for topic, _ in second.packets] == ["odd"]
+    outgoing.published(1, 0)
+    assert [topic for topic, _ in second.packets] == ["odd", "new"]
+    outgoing.put("odd", b"x", heard(ends))
+    assert [topic for topic, _ in second.packets] == ["odd", "new", "odd"], "it waits for nobody any more"
+
+
 def test_connections_that_the_gateway_ends_make_nobody_suspicious() -> None:
     outgoing = Outgoing(10_000)
     for _ in range(STRIKES + 1):

@@ -18,11 +18,15 @@ APART_MS: Final = 2
 LATELY_MS: Final = 86_400_000
 """Whose last device left longer ago has no will that still waits: the broker would have to keep the session so long."""
 
+REST_MS: Final = 60_000
+"""From the beginning of a round to the next one for a doubt, at least; and five times as long as it takes. What is put
+back is told as events too: where all events are lost, each round would be the reason of the next."""
+
 _PAGE: Final = 1_000
 
 
 class Restoration:
-    """Rounds of it, one at a time where one would do.
+    """Rounds of it.
 
     Args:
         database: the directory.
@@ -33,7 +37,7 @@ class Restoration:
         self._database = database
         self._now_ms = now_ms
         self._began_at = 0
-        self._lasts_to = 0
+        self._rests_to = 0
 
     async def everybody(self) -> int:
         """Have every projection published again that the broker has taken; returns how many.
@@ -46,9 +50,8 @@ class Restoration:
     async def lately_here(self, doubted_at: int) -> int | None:
         """Have the projections of those published again who could contradict them lately; returns how many.
 
-        A round that began since the doubt has put it right: then none are. While an older one lasts none are
-        either, and None says that the doubt remains: a broker that loses events without end gets one round after
-        the other and no more.
+        A round that began since the doubt has put it right: then none are. Soon after an older one none are either,
+        and None says that the doubt remains (`REST_MS`).
 
         Args:
             doubted_at: when it was noticed that events are lost, milliseconds since the epoch.
@@ -58,7 +61,7 @@ class Restoration:
         """
         if self._began_at >= doubted_at:
             return 0
-        if self._began_at <= self._now_ms() < self._lasts_to:
+        if self._began_at <= self._now_ms() < self._rests_to:
             return None
         return await self._round(self._now_ms() - LATELY_MS)
 
@@ -74,5 +77,5 @@ class Restoration:
             count += len(names)
             more = len(names) == _PAGE
             after = names[-1] if names else ""
-        self._began_at, self._lasts_to = began_at, began_at + APART_MS * count
+        self._began_at, self._rests_to = began_at, began_at + max(REST_MS, 5 * APART_MS * count)
         return count

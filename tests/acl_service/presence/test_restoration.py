@@ -2,7 +2,8 @@
 
 import pytest
 
-from acl_service.presence.restoration import APART_MS, LATELY_MS, Restoration
+from acl_service.presence import restoration
+from acl_service.presence.restoration import APART_MS, LATELY_MS, REST_MS, Restoration
 from directory.database import Database
 from tests.acl_service.presence.telling import connected, disconnected
 from tests.acl_service.presence.test_projection import STATUS, Projected
@@ -61,9 +62,7 @@ async def test_a_round_that_began_since_the_doubt_has_settled_it(restored: Resto
     assert await restored.published() == ["ann"]
 
 
-async def test_a_broker_that_loses_events_without_end_gets_one_round_after_the_other(
-    restored: Restored,
-) -> None:
+async def test_a_broker_that_loses_events_without_end_gets_a_round_now_and_then(restored: Restored) -> None:
     names = [f"p{number:04}" for number in range(1_100)]
     await restored.hear(*(connected(f"{one}_pc", restored.now_ms, one) for one in names))
     await restored.later(60_000)
@@ -73,7 +72,24 @@ async def test_a_broker_that_loses_events_without_end_gets_one_round_after_the_o
     await restored.later(1_000)
     told = len(restored.broker.taken) - before
     assert 0 < told <= 1_000 / APART_MS + 1, "they are spread"
-    assert await restored.restoration.lately_here(restored.now_ms) is None, "the first round is not over"
-    await restored.later(began + APART_MS * len(names) - restored.now_ms)
+    await restored.later(REST_MS - 1_001)
     assert len(restored.broker.taken) - before == len(names)
+    assert await restored.restoration.lately_here(restored.now_ms) is None, (
+        "the events of those are lost again"
+    )
+    await restored.later(1)
+    assert await restored.restoration.lately_here(restored.now_ms) == len(names)
+
+
+async def test_a_long_round_is_followed_by_a_longer_rest(
+    restored: Restored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restoration, "REST_MS", 10)
+    names = [f"p{number}" for number in range(10)]
+    await restored.hear(*(connected(f"{one}_pc", restored.now_ms, one) for one in names))
+    await restored.later(60_000)
+    assert await restored.restoration.lately_here(restored.now_ms) == len(names)
+    await restored.later(5 * APART_MS * len(names) - 1)
+    assert await restored.restoration.lately_here(restored.now_ms) is None
+    await restored.later(1)
     assert await restored.restoration.lately_here(restored.now_ms) == len(names)

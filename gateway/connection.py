@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import structlog
+
 from gateway.inflight import Acknowledgements, InFlight
 from gateway.outgoing import Outgoing
 from gateway.packets import Greeting, Incoming
 from gateway.settings import GatewaySettings
 from gateway.wire import Wire
+
+log = structlog.get_logger(__name__)
 
 
 class Connection:
@@ -56,12 +60,19 @@ class Connection:
     def arrived(self, packet: Incoming) -> None:
         """See `gateway.packets.Events`."""
         self.arrivals += 1
-        if not (self.holding and packet.packet_id):
+        if self.holding and packet.packet_id:
+            return
+        try:
             self._take(packet, self.acknowledgements)
+        except Exception:  # raised through paho, it would read the same packet again, and again
+            log.exception("a message could not be taken in hand", topic=packet.topic[:200])
 
     def published(self, packet_id: int, code: int) -> None:
         """See `gateway.packets.Events`."""
-        self._outgoing.published(packet_id, code)
+        try:
+            self._outgoing.published(packet_id, code)
+        except Exception:  # as in `arrived`
+            log.exception("an acknowledgement could not be taken in")
 
     def lost(self, why: str) -> None:
         """See `gateway.packets.Events`."""

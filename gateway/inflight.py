@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import Final, Literal
 
 import structlog
 
@@ -203,7 +203,15 @@ class InFlight:
             self._publish(request, reply)
 
     def _refuse(self, request: _Request) -> None:
-        self._publish(request, self.handler.refuse(request.arrival, _OVERLOADED))
+        self._publish(request, self._refusal(request, _OVERLOADED))
+
+    def _refusal(self, request: _Request, code: Literal[413, 503]) -> Reply:
+        try:
+            return self.handler.refuse(request.arrival, code)
+        except Exception:  # the request is acknowledged all the same, so that others go on
+            log.exception("a request was not refused", topic=request.arrival.topic)
+            self.figures.unanswered += 1
+            return Reply(None)
 
     def _publish(self, request: _Request, reply: Reply) -> None:
         request.answered = True
@@ -234,7 +242,7 @@ class InFlight:
 
     def _responded(self, request: _Request, topic: str, error: PublishError | None) -> None:
         if isinstance(error, PublishRefused):
-            smaller = self.handler.refuse(request.arrival, _TOO_LARGE)
+            smaller = self._refusal(request, _TOO_LARGE)
             if smaller.response_topic is not None and smaller.response is not None:
                 self._refused(topic, error)
                 response = Delivery(smaller.response_topic, smaller.response)

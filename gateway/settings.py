@@ -77,7 +77,11 @@ class GatewaySettings(BaseSettings):
         description="Requests that the broker may have sent without being acknowledged.",
     )
     keepalive: int = Field(
-        15, ge=2, le=600, description="Seconds after which a silent connection is probed, and then given up."
+        5,
+        ge=2,
+        le=600,
+        description="Seconds after which a silent connection is probed, and then given up. The broker keeps requests "
+        "for a connection that died in silence one and a half times as long, and then for the session's expiry.",
     )
     connect_timeout: float = Field(
         5.0,

@@ -91,6 +91,55 @@ async def test_one_of_two_that_stops_under_load_loses_and_doubles_nothing(place:
     assert len(first.asked) > 20
 
 
+async def test_one_that_stops_takes_nothing_new_while_another_is_there(place: Place) -> None:
+    first, second = Echo(), Echo()
+    stopping = await place.linked(first, instance="1")
+    await place.linked(second, instance="2")
+    clients = {name: await place.client(name) for name in [f"c{number}" for number in range(12)]}
+    rounds = 0
+
+    async def ask_all() -> int:
+        """Everybody asks once; how many of them the stopping one took."""
+        nonlocal rounds
+        rounds += 1
+        before = len(first.asked)
+        for name, client in clients.items():
+            await client.publish(place.request(name, f"s{rounds}"))
+        await until(lambda: len(first.asked) + len(second.asked) >= 12 * rounds)
+        return len(first.asked) - before
+
+    assert await ask_all() > 0
+    for name in clients:
+        first.hold(name)
+    assert await ask_all() > 0
+    stop = asyncio.create_task(stopping.stop())
+    async with asyncio.timeout(5):
+        while await ask_all():
+            pass
+    assert not stop.done()
+    assert [await ask_all() for _ in range(3)] == [0, 0, 0]
+    for name in clients:
+        first.release(name)
+    await stop
+    for client in clients.values():
+        await client.gets(rounds)
+
+
+async def test_what_the_broker_has_queued_for_one_that_stops_is_finished_too(five: Place) -> None:
+    echo = Echo()
+    echo.hold("a")
+    link = await five.linked(echo, receive_maximum=1)
+    client = await five.client("a")
+    for number in range(5):
+        await client.publish(five.request("a", f"s{number}"), b"%d" % number)
+    await echo.was_asked(1)
+    stopping = asyncio.create_task(link.stop())
+    await until(lambda: link._stopping)
+    echo.release("a")
+    await stopping
+    assert [one.payload for one in await client.gets(5)] == [b"0", b"1", b"2", b"3", b"4"]
+
+
 async def test_one_that_is_told_to_connect_anew_under_load_loses_and_doubles_nothing(place: Place) -> None:
     echo = Echo()
     link = await place.linked(echo, receive_maximum=16)

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Callable
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -186,6 +187,22 @@ async def test_a_request_with_nobody_to_answer_is_acknowledged() -> None:
     stage.ask("a", "s0")
     await until(lambda: stage.acknowledged == [1])
     assert stage.sent.packets == []
+
+
+async def test_a_handler_that_cannot_even_refuse_holds_nobody() -> None:
+    class Broken(Echo):
+        def refuse(self, arrival: Arrival, code: Literal[413, 503]) -> Reply:
+            raise RuntimeError("no")
+
+    echo = Broken()
+    echo.hold("a")
+    stage = Stage(echo, Limits(requests=1, of_client=1, seconds=10.0))
+    stage.ask("a", "s0")
+    stage.ask("b", "s1")
+    echo.release("a")
+    await until(lambda: stage.sent.packets)
+    stage.outgoing.published(1, 0)
+    assert (stage.acknowledged, stage.figures.unanswered) == ([1, 2], 1)
 
 
 async def test_clients_of_other_services_and_names_have_lanes_of_their_own() -> None:

@@ -36,7 +36,9 @@ async def test_many_requests_at_once_each_get_their_own_answer(place: Place) -> 
 async def test_requests_of_one_client_arrive_in_their_order(place: Place) -> None:
     alice = await place.connected("alice")
     await asyncio.gather(*(alice.request("org.tree", number=number) for number in range(100)))
-    assert [request.params["number"] for request in place.gateway.requests] == list(range(100))
+    # On a busy machine one may be sent again before its answer is there.
+    numbers = dict.fromkeys(request.params["number"] for request in place.gateway.requests)
+    assert list(numbers) == list(range(100))
 
 
 @pytest.mark.parametrize(

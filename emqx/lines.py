@@ -53,7 +53,8 @@ class Lines(httpx.AsyncBaseTransport):
 
         async def give_back() -> None:
             idle.append((self._clock(), line))
-            while self._clock() - idle[0][0] > self._expiry_s:
+            # While one is being closed, another request may take the last that is left.
+            while idle and self._clock() - idle[0][0] > self._expiry_s:
                 await idle.popleft()[1].aclose()
 
         try:

@@ -89,6 +89,32 @@ async def test_a_connection_that_nobody_needs_is_closed() -> None:
         await until(lambda: len(server.open) == 1)
 
 
+async def test_while_one_is_being_closed_the_last_may_be_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    async with serving() as server, httpx.AsyncClient(transport=Lines(5, clock=lambda: now)) as http:
+        url = f"http://127.0.0.1:{server.port}/"
+        server.may_answer.clear()
+        asking = [asyncio.create_task(http.get(url)) for _ in range(2)]
+        await until(lambda: server.asked == 2)
+        server.may_answer.set()
+        await asyncio.gather(*asking)
+        other: list[asyncio.Task[httpx.Response]] = []
+        close = httpx.AsyncHTTPTransport.aclose
+
+        async def slow_close(transport: httpx.AsyncHTTPTransport) -> None:
+            if not other:
+                server.may_answer.clear()
+                other.append(asyncio.create_task(http.get(url)))
+                await until(lambda: server.asked == 4)
+            await close(transport)
+
+        monkeypatch.setattr(httpx.AsyncHTTPTransport, "aclose", slow_close)
+        now = 6.0
+        assert (await http.get(url)).status_code == 200
+        server.may_answer.set()
+        assert (await other[0]).status_code == 200
+
+
 async def test_a_connection_that_broke_is_made_anew() -> None:
     async with serving() as server, httpx.AsyncClient(transport=Lines(5)) as http:
         url = f"http://127.0.0.1:{server.port}"

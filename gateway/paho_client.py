@@ -37,7 +37,9 @@ def new_client(settings: GatewaySettings, secret: str, *, clean: bool) -> paho.C
     client.connect_timeout = settings.connect_timeout
     client.max_inflight_messages = 0  # Whoever publishes counts.
     if settings.tls:
-        client.tls_set(str(settings.tls_ca) if settings.tls_ca else None, tls_version=ssl.PROTOCOL_TLS_CLIENT)
+        context = ssl.create_default_context(cafile=settings.tls_ca)
+        context.sslsocket_class = _TlsSocket
+        client.tls_set_context(context)
     return client
 
 
@@ -65,3 +67,14 @@ def properties_of(kind: int, **values: Any) -> Properties:
     for name, value in values.items():
         setattr(properties, name, value)
     return properties
+
+
+class _TlsSocket(ssl.SSLSocket):
+    """Closed when the other side is not who it should be: paho forgets it open."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -14,6 +15,9 @@ from gateway.house import House
 
 _ASKED_AT_ONCE: Final = 8
 """Questions to the broker at once; the others wait."""
+
+_HEARD: Final = 1_000
+"""Answers of the broker that are kept for whoever writes the missing row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,11 @@ class Callers:
         self._house = house
         self._live = live
         self._asking = asyncio.Semaphore(_ASKED_AT_ONCE)
+        self._heard: OrderedDict[str, LiveClient] = OrderedDict()
+
+    def heard(self, client_id: str) -> LiveClient | None:
+        """Return, once, what the broker said of a client whose session has no row."""
+        return self._heard.pop(client_id, None)
 
     async def employee_id(self, client_id: str) -> str:
         """Find whose session a client has; the person may be anything but unknown.
@@ -129,7 +138,12 @@ class Callers:
             return None
         async with self._asking:
             found = await self._live.find(device.client_id)
-        return None if found is None else found.employee_id
+        if found is None:
+            return None
+        self._heard[device.client_id] = found
+        while len(self._heard) > _HEARD:
+            self._heard.popitem(last=False)
+        return found.employee_id
 
 
 def active(client_id: str, employee_id: str, person: Participant | None) -> Caller:

@@ -29,7 +29,8 @@ def read(payload: bytes) -> dict[str, Any]:
     """Read a request as far as to its `action`, in the order of actions.md.
 
     Raises:
-        Refused: 413 for one that is too large; 400 for what is no JSON, no object, too deep, or has no action.
+        Refused: 413 for one that is too large; 400 for what is no JSON, no object, too deep, holds U+0000, or has no
+            action.
     """
     if len(payload) > MAX_REQUEST_BYTES:
         raise Refused(
@@ -44,6 +45,9 @@ def read(payload: bytes) -> dict[str, Any]:
     # Most requests have too few brackets to be deep: they are not walked.
     if payload.count(b"{") + payload.count(b"[") > MAX_DEPTH and _deeper(body, MAX_DEPTH):
         raise Refused(MALFORMED, f"the request is nested deeper than {MAX_DEPTH}: send it flatter")
+    # No text of MQTT holds it, and PostgreSQL stores none; an escaped backslash before it is looked at closer.
+    if b"\\u0000" in payload and _holds_nul(body):
+        raise Refused(MALFORMED, "the request contains U+0000: leave it out")
     action = body.get("action")
     if not isinstance(action, str) or not action:
         raise Refused(MALFORMED, "Missing action: name one, as text")
@@ -96,6 +100,14 @@ def _deeper(value: object, depth: int) -> bool:
     if depth == 0:
         return True
     return any(_deeper(one, depth - 1) for one in (value.values() if isinstance(value, dict) else value))
+
+
+def _holds_nul(value: object) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any("\0" in name or _holds_nul(one) for name, one in value.items())
+    return isinstance(value, list) and any(_holds_nul(one) for one in value)
 
 
 def _said(error: Exception) -> str:

@@ -33,6 +33,9 @@ from gateway.unit_of_work import Work
 _AGAIN_WITHIN_S: Final = 2.5
 """A transaction that failed so soon, on a lock or a lost connection, is tried once more: it has one effect."""
 
+_PRUNE_ROWS: Final = 2_000
+_PRUNE_STEPS: Final = 200
+
 _LOOK_S: Final = 0.025
 """Seconds between two looks whether a revocation is in force."""
 
@@ -93,15 +96,22 @@ async def in_force(means: Means, outcome: Outcome) -> bytes:
 
 
 async def prune(database: Database, now_ms: int, keep_ms: int) -> int:
-    """Delete stored answers that are older than `keep_ms`, and challenges that ended long ago, a step at most.
+    """Delete stored answers older than `keep_ms`, and challenges that ended so long ago; returns how many rows.
+
+    In transactions of bounded length, a bounded number of them.
 
     Raises:
         directory.errors.Unavailable: the database does not answer.
     """
-    async with database.write() as connection:
-        gone = await requests.prune(connection, now_ms - keep_ms)
-    async with database.write() as connection:
-        return gone + await directory_challenges.prune(connection, now_ms - keep_ms)
+    gone = 0
+    for prune_step in (requests.prune, directory_challenges.prune):
+        for _ in range(_PRUNE_STEPS):
+            async with database.write() as connection:
+                step = await prune_step(connection, now_ms - keep_ms, _PRUNE_ROWS)
+            gone += step
+            if step < _PRUNE_ROWS:
+                break
+    return gone
 
 
 async def _once(means: Means, request: Request, employee_id: str, action: Action, params: Any) -> Outcome:
@@ -121,8 +131,9 @@ async def _once(means: Means, request: Request, employee_id: str, action: Action
         work = Work(change, caller, request, means)
         code, response, stored = await _attempt(work, action, params)
         await requests.answer(connection, request.key, stored.decode())
-        detail = {"seq_id": request.seq_id, "trace_id": request.trace_id, **work.summary}
-        change.audit_as_one(action.name, action.target(params), detail, code)
+        if code == 0 or means.refusals.audited(request.client_id, request.now_ms):
+            detail = {"seq_id": request.seq_id, "trace_id": request.trace_id, **work.summary}
+            change.audit_as_one(action.name, action.target(params), detail, code)
         await change.finish()
         revocation = None
         if code == 0 and work.revoking:

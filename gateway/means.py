@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from directory.database import Database
@@ -11,6 +11,7 @@ from gateway.caller import Callers, LiveClients
 from gateway.deliveries import Left
 from gateway.house import House
 from gateway.proofs import Proofs
+from gateway.refusals import Refusals
 from gateway.terms import Terms
 from gateway.topics import Topics
 
@@ -38,6 +39,7 @@ class Means:
         now_ms: Wall clock, milliseconds since the epoch.
         instance: This gateway's name among others.
         committed: Called after a commit with the messages that it left.
+        refusals: How many refusals of a client are audited.
     """
 
     database: Database
@@ -51,3 +53,4 @@ class Means:
     now_ms: Callable[[], int]
     instance: str
     committed: Callable[[Sequence[Left]], None]
+    refusals: Refusals = field(default_factory=Refusals)

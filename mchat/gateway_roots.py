@@ -37,6 +37,7 @@ from gateway.means import Means
 from gateway.messages import MessageIds
 from gateway.metrics import MetricsCollector
 from gateway.proofs import Proofs
+from gateway.pushes import Pushes
 from gateway.router import ROUTER
 from gateway.service import GatewayService
 from gateway.settings import GatewaySettings
@@ -145,6 +146,8 @@ async def serve_gateway(command: CommandSettings, *, with_parent: bool = False) 
         stop = await stack.enter_async_context(stop_signals(with_parent=with_parent))
         pruning = asyncio.create_task(_prune(database, terms.request_keep_ms), name="requests")
         stack.push_async_callback(_cancel, pruning)
+        pushes = Pushes(database, link, topics, instance, now_ms)
+        stack.push_async_callback(_cancel, asyncio.create_task(pushes.run(), name="pushes"))
         service = GatewayService(database, settings, link, deliveries, dispatcher, now_ms)
         await stack.enter_async_context(service.running())
         log.info("serving", parts=["gateway"], client_id=settings.client_id, health=settings.bind)

@@ -62,6 +62,15 @@ def test_nesting_is_bounded(opening: bytes, closing: bytes) -> None:
     assert envelope.read(b'{"action": "a", "x": [' + b"[1]," * 5_000 + b"[1]]}")["action"] == "a"
 
 
+@pytest.mark.parametrize("where", [b'"\\u0000"', b'["a\\u0000b"]', b'{"\\u0000": 1}', b'{"a": ["\\u0000"]}'])
+def test_nul_is_nowhere(where: bytes) -> None:
+    with pytest.raises(Refused, match=r"U\+0000") as caught:
+        envelope.read(b'{"action": "a", "x": ' + where + b"}")
+    assert caught.value.code == 400
+    # A backslash and five characters are no NUL.
+    assert envelope.read(b'{"action": "a", "x": "\\\\u0000"}')["x"] == "\\u0000"
+
+
 def test_a_large_request_is_413_and_not_read() -> None:
     with pytest.raises(Refused) as caught:
         envelope.read(b"x" * (envelope.MAX_REQUEST_BYTES + 1))

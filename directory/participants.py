@@ -6,9 +6,9 @@ Many at a time, at one moment, in a fixed number of queries. What rights are bui
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from directory import sessions
@@ -19,6 +19,9 @@ from directory.owners import Owner, owners
 from directory.people import Status
 from directory.schema import employee, group_member
 from directory.sets import among
+
+_HELD: Final = 0x6D63_0006
+"""The space of PostgreSQL's locks on people who are `held`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,13 @@ async def held(connection: AsyncConnection, employee_id: str) -> Participant | N
 
     Who changes them at the same time waits, or came first and is seen: what is decided by them holds. The groups
     are read, not kept: `membership.lock` keeps one.
+
+    One transaction at a time, so call it before anything else is locked: of two that share a person's row neither
+    could change it, and both would wait for the other.
     """
+    if connection.dialect.name == "postgresql":
+        # Beside the row, which others share who only need the person to stay active.
+        await connection.execute(select(func.pg_advisory_xact_lock(_HELD, func.hashtext(employee_id))))
     await connection.execute(
         select(employee.c.employee_id).where(employee.c.employee_id == employee_id).with_for_update(read=True)
     )

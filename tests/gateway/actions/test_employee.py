@@ -1,5 +1,6 @@
 """employee.*: who may add, change and delete people, and what they come in with."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,7 @@ from directory import credentials, departments, groups, outbox, people, schema
 from directory.database import Database
 from directory.secret import token_digest
 from gateway.terms import BrokerAddress
-from tests.gateway.stage import TERMS, Stage, join, staged
+from tests.gateway.stage import TERMS, Stage, connect, join, staged
 
 NOW = "2027-01-15T08:00:00.000Z"
 ENDPOINT = "https://agents.example/hook?key=of-the-agent"
@@ -626,3 +627,19 @@ async def test_profiles_are_pushed_and_agents_announced_once_each_change(stage: 
     assert [one["skill"] for one in told] == ["draw", "sum", "翻译"]
     await stage.send("root", "employee.update", employee_id="zhang", updates={"name": "N"})
     assert len(await stage.work("gateway", "capability")) == 3
+
+
+async def test_one_person_on_several_devices_and_two_admins_of_each_other_hold_nobody_up(
+    stage: Stage,
+) -> None:
+    devices = [f"zhang_{number}" for number in range(4)]
+    await connect(stage.database, **dict.fromkeys(devices, "zhang"))
+    ends = await asyncio.gather(
+        *(
+            stage.send(one, "employee.update", employee_id="zhang", updates={"name": f"N of {one}"})
+            for one in devices
+        ),
+        stage.send("root", "employee.update", employee_id="boss", updates={"name": "B"}),
+        stage.send("boss", "employee.update", employee_id="root", updates={"name": "R"}),
+    )
+    assert [one.code for one in ends] == [0] * 6

@@ -1,7 +1,6 @@
 """compose.yaml as compose reads it, and what stands around it."""
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +45,7 @@ def secret_files(service: Service) -> dict[str, str]:
     return found
 
 
-def environment_of(service: Service, secrets: Path, **replaced: str) -> Mapping[str, str]:
+def environment_of(service: Service, secrets: Path, **replaced: str) -> dict[str, str]:
     """The environment of a service outside a container: secrets lie elsewhere, and names are addresses."""
     found = {}
     for name, value in service["environment"].items():

@@ -16,12 +16,13 @@ from emqx.conf.text import configuration, secret_line
 from emqx.desired.broker import OLDEST, desired
 from emqx.desired.settings import DesiredSettings
 from emqx.laptop.hocon import parse
+from gateway.settings import GatewaySettings
 from mchat.command import app
 from mchat.roots import PARTS
 from tests.docker.composition import FOLDER, HOUSE, composition, documented, ours, secret_files, services
 
-COMING = {"gateway"}
-"""Parts that are being built: what the composition may name already."""
+ALONE = {"gateway"}
+"""What `mchat serve` serves in a process of its own only."""
 
 SECRET_WORDS = re.compile(r"PASSWORD|SECRET|TOKEN|KEY|COOKIE")
 
@@ -59,7 +60,7 @@ def test_each_command_exists(name: str) -> None:
         found = found.commands[words.pop(0)]
     if found.name == "serve":
         assert words
-        assert set(words) <= set(PARTS) | COMING
+        assert set(words) <= set(PARTS) | ALONE
     else:
         assert not words
 
@@ -81,6 +82,9 @@ def test_the_settings_can_be_read(
         line = f"{key.get_secret_value()}:{secret.get_secret_value()}:administrator\n"
         assert (secrets / "emqx-api-keys").read_text() == line
         DesiredSettings()
+    if name == "gateway":
+        assert DirectorySettings().sealer() is not None
+        assert GatewaySettings().client_id == "mchat_gateway_1"
 
 
 @pytest.mark.parametrize("name", services())

@@ -31,7 +31,8 @@ class Machine:
         subprocess.run(["sh", str(folder / "prepare")], check=True, stdout=subprocess.DEVNULL)
         self.folder = folder
         self.secrets = folder / "secrets"
-        self.hooks, self.admin, self.emqx = (f"127.0.0.1:{free_port()}" for _ in range(3))
+        addresses = (f"127.0.0.1:{free_port()}" for _ in range(5))
+        self.hooks, self.admin, self.emqx, self.mqtt, self.gateway = addresses
         self._stack = stack
         self._replaced = {
             "mchat@postgres:5432/mchat": database.removeprefix("postgresql://"),
@@ -39,11 +40,17 @@ class Machine:
             "0.0.0.0:8086": self.admin,
             "http://emqx:18083": f"http://{self.emqx}",
             "http://hooks:8085": f"http://{self.hooks}",
+            "/var/lib/mchat/": f"{folder}/var/",
         }
         self._around = {name: value for name, value in os.environ.items() if not name.startswith("MCHAT_")}
 
     def environment(self, service: str) -> dict[str, str]:
         own = environment_of(ours()[service], self.secrets, **self._replaced)
+        if service == "gateway":
+            # The laptop broker has one listener for everybody, and speaks MQTT 3.1.1.
+            host, _, port = self.mqtt.partition(":")
+            own |= {"MCHAT_GATEWAY_HOST": host, "MCHAT_GATEWAY_PORT": port, "MCHAT_GATEWAY_PROTOCOL": "3.1.1"}
+            own |= {"MCHAT_GATEWAY_BIND": self.gateway}
         return {**self._around, "MCHAT_VAR": str(self.folder / "var"), **own}
 
     def start(self, service: str) -> Process:
@@ -103,17 +110,13 @@ def machine(tmp_path: Path, postgres_server: PostgresServer) -> Iterator[Machine
 
 
 @pytest.mark.postgres
-@pytest.mark.timeout(400)  # seven processes, one after another
+@pytest.mark.timeout(400)  # eight processes, one after another
 def test_every_process_runs_as_the_composition_says(machine: Machine) -> None:
     # Without a schema the hooks say what is missing, and the health check does not take them for well.
     assert "mchat init" in ends(machine.start("hooks"), 2)
     assert not machine.healthy("hooks")
 
     assert "admin: mct_" in ends(machine.start("init"), 0)
-    # What the gateway is given to read, on the volume that they share.
-    token = ours()["gateway"]["environment"]["MCHAT_GATEWAY_TOKEN_FILE"].removeprefix("/var/lib/mchat/")
-    assert (machine.folder / "var" / token).read_text().startswith("mct_")
-
     running = {name: machine.start(name) for name in ("hooks", "admin")}
     for name, process in running.items():
         machine.until_healthy(name, process)
@@ -123,7 +126,7 @@ def test_every_process_runs_as_the_composition_says(machine: Machine) -> None:
         ["laptop"],
         {
             **machine.environment("worker"),
-            "MCHAT_LAPTOP_TCP_BIND": "127.0.0.1:0",
+            "MCHAT_LAPTOP_TCP_BIND": machine.mqtt,
             "MCHAT_LAPTOP_WS_BIND": "127.0.0.1:0",
             "MCHAT_LAPTOP_API_BIND": machine.emqx,
             "MCHAT_LAPTOP_API_KEY_FILE": str(machine.secrets / "emqx-api-key"),
@@ -133,7 +136,9 @@ def test_every_process_runs_as_the_composition_says(machine: Machine) -> None:
     )
     assert laptop.stdout is not None
     assert "laptop_broker_started" in laptop.stdout.readline()
-    running["worker"] = machine.start("worker")
+    running |= {name: machine.start(name) for name in ("worker", "gateway")}
+    # With the credential that `init` left on the volume that they share.
+    machine.until_healthy("gateway", running["gateway"])
     # It is no EMQX: docs/emqx.md says which two dangers are found on it, and that the rest is well.
     told = ends(machine.start("check"), 1)
     assert "2 dangers" in told

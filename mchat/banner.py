@@ -20,7 +20,7 @@ from mchat.settings import CommandSettings, directory_settings
 @dataclass(frozen=True, slots=True)
 class Addresses:
     """Where everything listens, ``host:port`` each; ``listeners`` are further ones of the laptop broker, ``api`` its
-    REST API."""
+    REST API, ``gateway`` the gateway's health, empty where none runs."""
 
     hooks: str
     admin: str
@@ -28,6 +28,7 @@ class Addresses:
     websocket: str
     listeners: tuple[ListenerSettings, ...] = ()
     api: str = ""
+    gateway: str = ""
 
 
 def show(console: Console, command: CommandSettings, addresses: Addresses, installed: Installed) -> None:
@@ -49,6 +50,8 @@ def lines(command: CommandSettings, addresses: Addresses, installed: Installed) 
     yield f"Its key and secret    {command.secrets.api_key}, {command.secrets.api_secret}"
     yield f"Hooks for the broker  http://{addresses.hooks}/emqx/authn, authz, events"
     yield f"Admin API             http://{addresses.admin}, with /health/ready and /metrics"
+    if addresses.gateway:
+        yield f"Gateway               answers mchat/msg/req/+/+; http://{addresses.gateway}/health/link and /metrics"
     database = parse_url(directory_settings(command).database_url)
     yield f"Database              {database.set(drivername=database.get_backend_name())}"
     yield f"Policy                {installed.policy.name}, version {installed.policy.version}"

@@ -71,12 +71,13 @@ async def _try_all(console: Console) -> list[Trial]:
             finally:
                 stop.set()
             if not all(trial.good for trial in done):
-                _show_log(console, command.var / "log" / "serve.log")
+                for part in ("serve", "gateway"):
+                    _show_log(console, command.var / "log" / f"{part}.log")
             return done
 
 
 def _show_log(console: Console, path: Path) -> None:
-    """What the hooks said of the trials, before it goes with its folder."""
+    """What a process said of the trials, before it goes with its folder."""
     console.print(f"The end of {path.name}:", style="bold")
     for line in path.read_text(errors="replace").splitlines()[-LOG_LINES:]:
         console.print(line, soft_wrap=True, markup=False, highlight=False)
@@ -89,13 +90,13 @@ def _clean_environment(folder: Path) -> Iterator[None]:
     for name in before:
         if name.startswith("MCHAT_"):
             del os.environ[name]
-    ports = _free_ports(5)
+    ports = _free_ports(6)
     os.environ["MCHAT_VAR"] = str(folder / "var")
     # Patient: what is tried is what is decided, on a machine of any load.
     os.environ["MCHAT_PATIENCE"] = "4"
     os.environ["MCHAT_HOOKS_BIND"], os.environ["MCHAT_ADMIN_BIND"] = ports[:2]
     os.environ["MCHAT_LAPTOP_TCP_BIND"], os.environ["MCHAT_LAPTOP_WS_BIND"] = ports[2:4]
-    os.environ["MCHAT_LAPTOP_API_BIND"] = ports[4]
+    os.environ["MCHAT_LAPTOP_API_BIND"], os.environ["MCHAT_GATEWAY_BIND"] = ports[4:]
     try:
         with contextlib.chdir(folder):
             yield

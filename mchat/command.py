@@ -127,12 +127,20 @@ def up_command(
             "--check", help="Try everything with real clients on free ports, and say what came out."
         ),
     ] = False,
+    gateway: Annotated[
+        bool | None,
+        typer.Option(
+            "--gateway/--no-gateway",
+            help="Run a gateway too; when left out, if the policy is the profile mchat.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
-    """Run everything on this machine: hooks, admin API, worker, and a laptop broker in place of EMQX."""
+    """Run everything on this machine: hooks, admin API, worker, a gateway, and a laptop broker in place of EMQX."""
     console = Console(soft_wrap=True)
     if check_:
         raise typer.Exit(asyncio.run(check.run(console)))
-    asyncio.run(up(CommandSettings(), console))
+    asyncio.run(up(CommandSettings(), console, gateway))
 
 
 @app.command()

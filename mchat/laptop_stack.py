@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 
 from acl_service.settings import AccessSettings
 from emqx.settings import LaptopSettings, split_bind
+from gateway.action_settings import ActionSettings
+from gateway.settings import GatewaySettings
 from mchat.banner import Addresses, show
 from mchat.errors import CommandError
-from mchat.installation import Installed, initialise, make_folder
+from mchat.installation import PROFILE, Installed, initialise, make_folder
 from mchat.listeners import bind
 from mchat.roots import now_ms
 from mchat.settings import CommandSettings, access_settings, directory_settings, laptop_settings
@@ -31,13 +33,20 @@ class Stack:
 
 
 @contextlib.asynccontextmanager
-async def stack(command: CommandSettings) -> AsyncIterator[Stack]:
+async def stack(command: CommandSettings, gateway: bool | None = None) -> AsyncIterator[Stack]:
     """Everything running and ready; stopped when the block ends.
+
+    Args:
+        command: tells where everything lies.
+        gateway: whether a gateway runs too; None: if the policy in force is the profile `mchat`, since the others
+            let none hear requests.
 
     Raises:
         CommandError: an address is taken, the settings contradict each other, or a process did not become ready.
     """
-    addresses = _addresses(access_settings(command), LaptopSettings())
+    addresses = _addresses(
+        access_settings(command), LaptopSettings(), GatewaySettings(), gateway is not False
+    )
     installed = await initialise(command, directory_settings(command), now_ms)
     _check_secret(command)
     logs = command.var / "log"
@@ -46,9 +55,20 @@ async def stack(command: CommandSettings) -> AsyncIterator[Stack]:
         Part("serve", ("serve",), ready_url=f"http://{addresses.admin}/health/ready"),
         Part("laptop", ("laptop",), ready_port=split_bind(addresses.mqtt)),
     ]
+    if gateway is None:
+        gateway = installed.policy.name == PROFILE
+    if gateway:
+        ready = f"http://{addresses.gateway}/health/ready"
+        parts.append(Part("gateway", ("serve", "gateway"), ready_url=ready))
+    else:
+        addresses = replace(addresses, gateway="")
     # Only hooks on this machine answer the laptop broker, wherever they are bound.
     environment = child_environment(
-        {"MCHAT_LAPTOP_HOOKS_URL": f"http://{addresses.hooks}", "MCHAT_EMQX_URL": f"http://{addresses.api}"}
+        {
+            "MCHAT_LAPTOP_HOOKS_URL": f"http://{addresses.hooks}",
+            "MCHAT_EMQX_URL": f"http://{addresses.api}",
+            **_broker(addresses),
+        }
     )
     supervisor = Supervisor(parts, logs, environment)
     await supervisor.start()
@@ -58,18 +78,18 @@ async def stack(command: CommandSettings) -> AsyncIterator[Stack]:
         await supervisor.stop()
 
 
-async def up(command: CommandSettings, console: Console) -> None:
-    """Run until Ctrl-C or SIGTERM.
+async def up(command: CommandSettings, console: Console, gateway: bool | None = None) -> None:
+    """Run until Ctrl-C or SIGTERM; ``gateway`` as in `stack`.
 
     Raises:
         CommandError: something could not be started, or a process ended by itself.
     """
     async with stop_signals() as stop:
-        await until(stop, _run(command, console))
+        await until(stop, _run(command, console, gateway))
 
 
-async def _run(command: CommandSettings, console: Console) -> None:
-    async with stack(command) as running:
+async def _run(command: CommandSettings, console: Console, gateway: bool | None) -> None:
+    async with stack(command, gateway) as running:
         show(console, command, running.addresses, running.installed)
         try:
             ended = await running.supervisor.first_end()
@@ -79,7 +99,27 @@ async def _run(command: CommandSettings, console: Console) -> None:
         raise CommandError(ended)
 
 
-def _addresses(access: AccessSettings, laptop: LaptopSettings) -> Addresses:
+def _broker(addresses: Addresses) -> dict[str, str]:
+    """The laptop broker as the gateway reaches it, and as it tells clients where it is, unless that is set."""
+    host, port = split_bind(addresses.mqtt)
+    told = ActionSettings().model_fields_set
+    seen = {
+        "client_host": host,
+        "client_port": str(port),
+        "client_ws_url": f"ws://{addresses.websocket}/mqtt",
+    }
+    return {
+        "MCHAT_GATEWAY_HOST": host,
+        "MCHAT_GATEWAY_PORT": str(port),
+        "MCHAT_GATEWAY_TLS": "false",
+        "MCHAT_GATEWAY_PROTOCOL": "3.1.1",
+        **{f"MCHAT_{name.upper()}": value for name, value in seen.items() if name not in told},
+    }
+
+
+def _addresses(
+    access: AccessSettings, laptop: LaptopSettings, gateway: GatewaySettings, with_gateway: bool
+) -> Addresses:
     """Where everything will listen; each is tried, before anything is made or started.
 
     Raises:
@@ -92,6 +132,7 @@ def _addresses(access: AccessSettings, laptop: LaptopSettings) -> Addresses:
         laptop.ws_bind,
         laptop.listeners,
         laptop.api_bind,
+        gateway.bind,
     )
     for address, setting in (
         (addresses.hooks, "MCHAT_HOOKS_BIND"),
@@ -100,6 +141,7 @@ def _addresses(access: AccessSettings, laptop: LaptopSettings) -> Addresses:
         (addresses.websocket, "MCHAT_LAPTOP_WS_BIND"),
         (addresses.api, "MCHAT_LAPTOP_API_BIND"),
         *((listener.bind, "MCHAT_LAPTOP_LISTENERS") for listener in laptop.listeners),
+        *(((addresses.gateway, "MCHAT_GATEWAY_BIND"),) if with_gateway else ()),
     ):
         bind(address, setting).close()
         if address.endswith(":0"):

@@ -77,14 +77,17 @@ class Supervisor:
         return self._obituary(waits[done.pop()])
 
     async def stop(self) -> None:
-        """Ask every part to stop, the last started first; kill what has not ended after ten seconds."""
+        """Ask every part to stop, the last started first; kill what has not ended after ten seconds.
+
+        Each is waited for before the next is asked: a gateway finishes what it has in hand through the broker.
+        """
         running = [part.process for part in reversed(self._parts) if part.process is not None]
-        for process in running:
-            if process.returncode is None:
-                process.terminate()
         try:
             async with asyncio.timeout(STOP_S):
-                await asyncio.gather(*(process.wait() for process in running))
+                for process in running:
+                    if process.returncode is None:
+                        process.terminate()
+                    await process.wait()
         except TimeoutError:
             for process in running:
                 if process.returncode is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -15,6 +16,7 @@ from directory.secret import hash_password, new_token, token_digest
 from mchat.installation import GATEWAY, Installed
 from mchat.probe import NoAnswer, Probe
 from mchat.roots import now_ms
+from mchat_client import Broker, Client, ClientError, PrivateMessage
 
 REFUSED = "refused"
 CONNECTED = "connected"
@@ -26,6 +28,9 @@ REMOVAL_S = 2.0
 
 STATUS_S = 10.0
 """The worker that has just been started may still wait for its lease, and reads the broker's list first."""
+
+REQUEST_S = 8.0
+"""The gateway answers within milliseconds; on a busy machine it may take a little longer."""
 
 Await = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -69,7 +74,7 @@ class Trials:
             raise Stopped
         try:
             got = attempt()
-        except (NoAnswer, OSError) as error:
+        except (NoAnswer, OSError, ClientError) as error:
             got = f"{type(error).__name__}: {error}"
         self.done.append(Trial(what, expected, got))
 
@@ -116,7 +121,33 @@ def try_all(
         for probe in (alice, bob, gateway):
             probe.connect()
         _try_topics(trials, alice, bob, gateway, database, await_)
+    _try_gateway(trials, Broker(port=port), password, token, await_)
     return trials.done
+
+
+def _try_gateway(trials: Trials, broker: Broker, password: str, token: str, await_: Await) -> None:
+    async def groups_of_alice() -> str:
+        async with Client("alice", password, broker, device="check") as alice:
+            answer = await alice.request("group.list", timeout_s=REQUEST_S)
+            return " ".join(group["group_id"] for group in answer.data["groups"])
+
+    async def message_to_bob() -> str:
+        async with (
+            Client("alice", password, broker, device="check", timeout_s=REQUEST_S) as alice,
+            Client("bob", token, broker, device="check", timeout_s=REQUEST_S) as bob,
+            bob.inbox() as inbox,
+        ):
+            await alice.send_private("bob", "hello bob")
+            async with asyncio.timeout(REQUEST_S):
+                async for message in inbox:
+                    if isinstance(message, PrivateMessage):
+                        return f"{message.from_employee_id}: {message.content}"
+        return "nothing"
+
+    trials.add("alice asks the gateway for her groups", "team", lambda: str(await_(groups_of_alice())))
+    trials.add(
+        "alice writes to bob through the gateway", "alice: hello bob", lambda: str(await_(message_to_bob()))
+    )
 
 
 def _try_topics(

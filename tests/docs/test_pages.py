@@ -27,7 +27,10 @@ class Reader:
     def __init__(self, folder: Path, running: ExitStack) -> None:
         self._folder = folder
         self._running = running
-        names = ("hooks_bind", "admin_bind", "laptop_tcp_bind", "laptop_ws_bind", "laptop_api_bind")
+        names = (
+            *("hooks_bind", "admin_bind", "gateway_bind"),
+            *("laptop_tcp_bind", "laptop_ws_bind", "laptop_api_bind"),
+        )
         addresses = {name: f"127.0.0.1:{free_port()}" for name in names}
         programs = folder / "bin"
         programs.mkdir()

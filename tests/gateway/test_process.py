@@ -103,7 +103,7 @@ async def connected_anew(gateway: Gateway) -> None:
 
 
 async def test_a_gateway_answers_tells_how_it_stands_connects_anew_and_stops(tmp_path: Path) -> None:
-    async with up(tmp_path) as running, serving_gateway(running, tmp_path) as gateway:
+    async with up(tmp_path, "--no-gateway") as running, serving_gateway(running, tmp_path) as gateway:
         token = re.search(r"^admin: (mct_\S+)$", running.banner, re.MULTILINE)
         assert token is not None
         client = MqttClient("admin_pc", port=running.mqtt_port, username="admin", password=token[1])
@@ -134,7 +134,7 @@ async def test_a_gateway_answers_tells_how_it_stands_connects_anew_and_stops(tmp
 
 
 async def test_a_gateway_without_a_credential_says_what_to_do(tmp_path: Path) -> None:
-    async with up(tmp_path) as running:
+    async with up(tmp_path, "--no-gateway") as running:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "mchat", "serve", "gateway"),
             cwd=tmp_path,

@@ -54,14 +54,17 @@ class Up:
 
 
 @asynccontextmanager
-async def up(folder: Path, **settings: str) -> AsyncIterator[Up]:
+async def up(folder: Path, *options: str, **settings: str) -> AsyncIterator[Up]:
     """Start it in a terminal that is too narrow for everything, and wait for its banner."""
-    names = ("hooks_bind", "admin_bind", "laptop_tcp_bind", "laptop_ws_bind", "laptop_api_bind")
+    names = (
+        *("hooks_bind", "admin_bind", "gateway_bind"),
+        *("laptop_tcp_bind", "laptop_ws_bind", "laptop_api_bind"),
+    )
     ports = {name: free_port() for name in names}
     addresses = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
     variables = {**environment(folder, **addresses, **settings), "COLUMNS": "40"}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "mchat", "up"),
+        *(sys.executable, "-m", "mchat", "up", *options),
         cwd=folder,
         env=variables,
         stdout=asyncio.subprocess.PIPE,

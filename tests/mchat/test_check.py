@@ -37,7 +37,7 @@ async def test_real_clients_find_all_as_expected_in_time(tmp_path: Path) -> None
     output, _ = await asyncio.wait_for(process.communicate(), CHECK_S)
     text = output.decode()
     assert process.returncode == 0, text
-    verdict = re.search(r"^20 of 20 all as expected, in ([\d.]+) s$", text, re.MULTILINE)
+    verdict = re.search(r"^22 of 22 all as expected, in ([\d.]+) s$", text, re.MULTILINE)
     assert verdict is not None, text
     assert float(verdict[1]) < BOUND_S
     assert "✗" not in text
@@ -66,7 +66,7 @@ async def test_one_trial_that_comes_out_otherwise_is_exit_code_1(tmp_path: Path)
     output, _ = await asyncio.wait_for(process.communicate(), CHECK_S)
     text = output.decode()
     assert process.returncode == 1, text
-    assert "20 of 21 NOT as expected" in text
+    assert "22 of 23 NOT as expected" in text
     assert text.count("✗") == 1
 
 

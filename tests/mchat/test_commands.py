@@ -213,13 +213,18 @@ def test_a_taken_port_is_one_clear_line(mchat: Mchat) -> None:
         assert "a port that is known" in one_line(mchat("up", hooks_bind="127.0.0.1:0"))
         for setting in ("laptop_tcp_bind", "laptop_ws_bind", "laptop_api_bind"):
             free[setting] = f"127.0.0.1:{free_port()}"
+        assert "MCHAT_GATEWAY_BIND" in one_line(mchat("up", gateway_bind=address, **free))
+        free["gateway_bind"] = f"127.0.0.1:{free_port()}"
         more = f'[{{"bind": "{address}"}}]'
         assert "MCHAT_LAPTOP_LISTENERS" in one_line(mchat("up", laptop_listeners=more, **free))
         assert address in one_line(mchat("laptop", laptop_tcp_bind=address))
 
 
 def test_a_hook_secret_that_would_refuse_everybody_is_one_clear_line(mchat: Mchat, tmp_path: Path) -> None:
-    binds = ("hooks_bind", "admin_bind", "laptop_tcp_bind", "laptop_ws_bind", "laptop_api_bind")
+    binds = (
+        *("hooks_bind", "admin_bind", "gateway_bind"),
+        *("laptop_tcp_bind", "laptop_ws_bind", "laptop_api_bind"),
+    )
     free = {name: f"127.0.0.1:{free_port()}" for name in binds}
     line = one_line(mchat("up", **free, laptop_hook_secret="a-secret-of-nobody-else"))
     for word in (

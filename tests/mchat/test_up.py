@@ -4,11 +4,13 @@ import asyncio
 import os
 import re
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 
 from mchat.probe import Probe
+from tests.acceptance.processes import environment
 from tests.mchat.running import Up, children, command_line, gone, secret_in, up
 
 
@@ -17,7 +19,7 @@ async def test_up_comes_up_and_leaves_no_orphans(tmp_path: Path, how: signal.Sig
     async with up(tmp_path) as running:
         process = running.process
         started = children(process.pid)
-        assert len(started) == 2
+        assert len(started) == 3
         os.killpg(process.pid, how) if how is signal.SIGINT else process.send_signal(how)
         code = await asyncio.wait_for(process.wait(), 20)
         assert code == (-how if how is signal.SIGKILL else 0)
@@ -26,10 +28,28 @@ async def test_up_comes_up_and_leaves_no_orphans(tmp_path: Path, how: signal.Sig
 
 async def test_up_ends_with_the_first_of_its_processes(tmp_path: Path) -> None:
     async with up(tmp_path) as running:
-        first, second = children(running.process.pid)
+        first, *others = children(running.process.pid)
         os.kill(first, signal.SIGKILL)
         assert await asyncio.wait_for(running.process.wait(), 20) == 2
-        await gone({first, second})
+        await gone({first, *others})
+
+
+async def test_up_runs_no_gateway_where_it_is_not_wanted(tmp_path: Path) -> None:
+    async with up(tmp_path, "--no-gateway") as running:
+        assert len(children(running.process.pid)) == 2
+        assert "Gateway " not in running.banner
+
+
+async def test_up_runs_no_gateway_on_a_policy_that_lets_it_hear_nothing(tmp_path: Path) -> None:
+    init = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "mchat", "init", "--profile", "chatroom"),
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    assert await asyncio.wait_for(init.wait(), 60) == 0
+    async with up(tmp_path) as running:
+        assert len(children(running.process.pid)) == 2
 
 
 async def connects(running: Up, employee_id: str, token: str) -> bool:
@@ -40,6 +60,7 @@ async def connects(running: Up, employee_id: str, token: str) -> bool:
     return await asyncio.to_thread(attempt)
 
 
+@pytest.mark.timeout(300)  # a dozen processes, one after another
 async def test_what_the_banner_says_can_be_copied_from_a_narrow_screen(tmp_path: Path) -> None:
     async with up(tmp_path) as running:
         assert "\x1b" not in running.banner
@@ -47,6 +68,7 @@ async def test_what_the_banner_says_can_be_copied_from_a_narrow_screen(tmp_path:
             "MQTT broker",
             f"127.0.0.1:{running.mqtt_port}",
             "Hooks",
+            "Gateway",
             "Admin API",
             "MCHAT_HOOKS_BIND",
         ):

@@ -6,8 +6,6 @@ however often, so that receivers drop what they have already.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
 import secrets
 from typing import Final, Literal
@@ -26,7 +24,10 @@ MAX_CONTENT_BYTES: Final = 65_536
 
 _KEY_NAME: Final = "message_ids"
 _KEY_BYTES: Final = 32
-_ID_CHARACTERS: Final = 26
+
+_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS: Final = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
+"""Two characters for ten bits: half the time of base64.b32encode, once a message."""
 
 
 class TextBody(Struct):
@@ -105,7 +106,7 @@ class MessageIds:
     """
 
     def __init__(self, key: bytes) -> None:
-        self._keyed = hmac.new(key, digestmod=hashlib.sha256)
+        self._key = key
 
     @classmethod
     async def load(cls, database: Database, sealer: Sealer, now_ms: int) -> MessageIds:
@@ -128,12 +129,11 @@ class MessageIds:
             seq_id: The request's.
             payload_digest: SHA-256 of the request's payload.
         """
-        keyed = self._keyed.copy()
-        for part in (employee_id.encode(), client_id.encode(), seq_id.encode(), payload_digest):
-            # With its length before it, no part can run into the next.
-            keyed.update(len(part).to_bytes(4, "big"))
-            keyed.update(part)
-        return "msg_" + base64.b32encode(keyed.digest()).decode()[:_ID_CHARACTERS].lower()
+        parts = (employee_id.encode(), client_id.encode(), seq_id.encode(), payload_digest)
+        # With its length before it, no part can run into the next.
+        said = b"".join([len(part).to_bytes(4, "big") + part for part in parts])
+        number = int.from_bytes(hmac.digest(self._key, said, "sha256")[:17], "big") >> 6
+        return "msg_" + "".join([_PAIRS[number >> shift & 1_023] for shift in range(120, -1, -10)])
 
 
 class PrivateMessage(Struct, kw_only=True):

@@ -311,3 +311,29 @@ async def test_what_people_see_of_a_person_is_told_and_is_nobodys_right(database
     async with database.change("hr", 1) as change:
         await people.set_role(change, "a", "ops")
     assert ("org", "a") not in await touched(database, before + 1)
+
+
+async def test_two_moves_that_would_close_a_circle_together_come_one_after_the_other(
+    database: Database,
+) -> None:
+    await hire(database, "a", "b")
+    async with database.change("hr", 1) as change:
+        for one in ("a", "b"):
+            await departments.add(change, name=one, department_id=one)
+
+    async def second() -> None:
+        async with database.change("hr", 2) as change:
+            await departments.update_(change, "b", name="b", parent_id="a", sort_order=0)
+
+    async def third() -> None:
+        async with database.change("hr", 2) as change:
+            await people.set_manager(change, "b", "a")
+
+    async with database.change("hr", 2) as change:
+        await departments.update_(change, "a", name="a", parent_id="b", sort_order=0)
+        await people.set_manager(change, "a", "b")
+        late = [asyncio.create_task(second()), asyncio.create_task(third())]
+        # They wait, and cannot have decided by what is not committed yet.
+        assert not (await asyncio.wait(late, timeout=0.3))[0]
+    for end in await asyncio.gather(*late, return_exceptions=True):
+        assert isinstance(end, InvalidValue) and "circle" in str(end)

@@ -10,8 +10,9 @@ import pytest
 
 from directory import people
 from directory.database import Database
+from directory.participants import Device, Participant
 from gateway.exchange import Arrival
-from tests.gateway.stage import Stage, join, staged
+from tests.gateway.stage import Stage, connect, join, staged
 
 WILLS: list[dict[str, Any]] = [
     {"action": "department.create", "name": "By a will"},
@@ -31,13 +32,28 @@ def _will(number: int, seq: str) -> Arrival:
     return Arrival(f"mchat/msg/req/boss/{seq}", payload, time.monotonic())
 
 
-async def test_a_will_of_who_was_disabled_has_no_effect_200_times(stage: Stage) -> None:
-    # Memory has the person as active: it is what must not be believed.
-    assert (await stage.send("boss", "auth.bind")).code == 0
+async def _remember_for_ever(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop memory from hearing of anything: it is what must not be believed."""
+    person, device = await stage.house.person("boss"), await stage.house.device("boss")
+
+    async def remembered_person(employee_id: str) -> Participant | None:
+        return person
+
+    async def remembered_device(client_id: str) -> Device:
+        return device
+
+    monkeypatch.setattr(stage.house, "person", remembered_person)
+    monkeypatch.setattr(stage.house, "device", remembered_device)
+
+
+async def test_a_will_of_who_was_disabled_has_no_effect_200_times(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _remember_for_ever(stage, monkeypatch)
     for number in range(20):
         async with stage.database.change("hr", 2_000) as change:
             await people.set_status(change, "boss", "disabled")
-        # Before memory hears of it, perhaps, and after.
+        assert (await stage.means.callers.of("boss")).person.status == "active"
         replies = await asyncio.gather(
             *(stage.dispatcher.handle(_will(number + late, f"will{number}-{late}")) for late in range(10))
         )
@@ -78,7 +94,27 @@ async def test_either_the_action_or_the_disabling_comes_first(stage: Stage) -> N
     assert done <= 5
 
 
-async def test_a_role_that_just_ended_is_believed_of_the_rows_not_of_memory(stage: Stage) -> None:
+async def test_a_client_id_that_just_changed_hands_is_judged_by_the_rows_not_by_memory(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await connect(stage.database, root_a_pc="root")
+    assert (await stage.send("root_a_pc", "department.create", name="D")).code == 0
+    device = await stage.house.device("root_a_pc")
+
+    async def remembered(client_id: str) -> Device:
+        return device
+
+    monkeypatch.setattr(stage.house, "device", remembered)
+    async with stage.database.change("hr", 2_000) as change:
+        await people.add(change, name="x", employee_id="root_a", force=True)
+    assert (await stage.send("root_a_pc", "department.create", name="E")).code == 401
+    assert await stage.count("department") == 1
+
+
+async def test_a_role_that_just_ended_is_believed_of_the_rows_not_of_memory(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _remember_for_ever(stage, monkeypatch)
     assert (await stage.send("boss", "department.create", name="D")).code == 0
     async with stage.database.change("hr", 2_000) as change:
         await people.set_role(change, "boss", "employee")

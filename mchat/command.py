@@ -16,6 +16,7 @@ from mchat import (
     client_commands,
     emqx_check,
     emqx_commands,
+    gateway_commands,
     group_commands,
     log,
     person_commands,
@@ -49,6 +50,8 @@ app.add_typer(acl_commands.app, name="acl")
 app.add_typer(presence_commands.app, name="presence")
 app.command("listen")(tryout.listen)
 app.command("publish")(tryout.publish)
+app.command("call")(gateway_commands.call)
+app.command("chat")(gateway_commands.chat)
 app.command("revocations")(revocation_commands.revocations)
 
 WithParent = Annotated[

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from directory.database import Database
-from gateway.caller import Callers, LiveClients
+from gateway.caller import Callers
 from gateway.deliveries import Left
 from gateway.house import House
 from gateway.proofs import Proofs
@@ -31,7 +31,6 @@ class Means:
         database: The directory.
         house: The memory of people and clients.
         callers: Who asks.
-        live: The broker's live clients.
         topics: The topics of this deployment.
         terms: The settings of the actions.
         message_ids: Names messages.
@@ -45,7 +44,6 @@ class Means:
     database: Database
     house: House
     callers: Callers
-    live: LiveClients
     topics: Topics
     terms: Terms
     message_ids: MessageNames

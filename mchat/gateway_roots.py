@@ -129,7 +129,6 @@ async def serve_gateway(command: CommandSettings, *, with_parent: bool = False) 
             database=database,
             house=house,
             callers=Callers(house, live_clients),
-            live=live_clients,
             topics=topics,
             terms=terms,
             message_ids=names,

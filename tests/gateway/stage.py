@@ -175,7 +175,6 @@ async def staged(
         database=database,
         house=house,
         callers=Callers(house, broker),
-        live=broker,
         topics=Topics(terms.service),
         terms=terms,
         message_ids=Names(),

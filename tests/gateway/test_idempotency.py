@@ -303,7 +303,8 @@ async def _run(url: str, sends: list[int]) -> tuple[dict[int, Any], list[Any]]:
     return {number: told[:2] for number, told in answers.items()}, [rows, left, audited]
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.timeout(300)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_any_interleaving_of_duplicates_equals_the_run_without_duplicates(
     database_url: str, loop: asyncio.Runner, data: st.DataObject

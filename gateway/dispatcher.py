@@ -39,7 +39,8 @@ _CONFIRMED: Final = frozenset({NO_SESSION, FORBIDDEN, MISSING})
 
 _REFUSED: Final = {
     OVERLOADED: "too much is in hand, or the gateway stops: try again with the same seq_id",
-    TOO_LARGE: "the broker does not take an answer as large as this one: ask for less; what was asked is done",
+    TOO_LARGE: "the broker takes no message as large as this would cause: send less, or ask for less; what it changes "
+    "is changed",
 }
 
 

@@ -99,8 +99,8 @@ class Handler(Protocol):
 
         Args:
             arrival: The request.
-            code: 503: too much is in hand, or it took too long; 413: the broker does not take an answer as large
-                as that of `handle`, whose effects stand.
+            code: 503: too much is in hand, or it took too long; 413: the broker does not take an answer or a delivery
+                as large as that of `handle`, whose effects stand.
         """
 
 

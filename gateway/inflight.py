@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 import structlog
 
-from gateway.exchange import Arrival, Delivery, Handler, PublishError, PublishRefused, Reply
+from gateway.exchange import Arrival, Delivery, Handler, PublishError, PublishRefused, Reply, TooLarge
 from gateway.figures import Figures
 from gateway.outgoing import Outgoing
 from gateway.packets import Incoming
@@ -79,6 +79,7 @@ class _Request:
     due: _Due
     answered: bool = False
     parts: int = 0
+    too_large: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +225,9 @@ class InFlight:
         if reply.response_topic is None or reply.response is None:
             self._part_done(request)
         else:
-            response = Delivery(reply.response_topic, reply.response)
+            # A delivery that cannot go out must not be answered as if it did.
+            smaller = self._refusal(request, _TOO_LARGE).response if request.too_large else None
+            response = Delivery(reply.response_topic, smaller or reply.response)
             self._put(response, partial(self._responded, request, response.topic), request.correlation)
         if reply.after is not None:
             self._afters += 1
@@ -252,6 +255,7 @@ class InFlight:
 
     def _done(self, request: _Request, topic: str, error: PublishError | None) -> None:
         if isinstance(error, PublishRefused):
+            request.too_large |= isinstance(error, TooLarge)
             self._refused(topic, error)
         self._part_done(request)
 

@@ -256,6 +256,20 @@ async def test_an_answer_that_is_too_large_is_said_to_be(place: Place) -> None:
     assert (link.figures.refused, link.figures.connections) == (1, 1)
 
 
+async def test_a_delivery_that_is_too_large_is_not_answered_as_if_it_went_out(place: Place) -> None:
+    echo = Echo()
+    inbox = f"{place.prefix}mchat/inbox/b"
+    echo.deliveries = lambda arrival: (Delivery(inbox, b"x" * 5_000 if arrival.payload == b"much" else b"x"),)
+    link = await place.linked(echo, packet_size=4_096)
+    client, other = await place.client("a"), await place.client("b")
+    await other.subscribe(inbox)
+    await client.publish(place.request("a", "s0"), b"much")
+    await client.publish(place.request("a", "s1"), b"little")
+    assert [one.payload for one in await client.gets(2)] == [b"413", b"little"]
+    assert [one.payload for one in await other.gets(1)] == [b"x"]
+    assert (link.figures.refused, link.figures.connections) == (1, 1)
+
+
 async def test_publishing_tells_how_it_ended(place: Place) -> None:
     line = await place.line()
     link = await place.linked(Echo(), port=line.port)

@@ -28,12 +28,14 @@ class Gateway:
     Attributes:
         variables: Its environment.
         health: A client of its health listener.
+        kept: For each connection that it made, whether the broker had kept its session.
         told: The requests that each of its processes wrote a line about, in order; a list for each process.
     """
 
     folder: Path
     variables: dict[str, str]
     health: httpx.AsyncClient
+    kept: list[bool] = field(default_factory=list)
     told: list[list[dict[str, Any]]] = field(default_factory=list)
     _process: Process | None = None
     _reading: asyncio.Task[None] | None = None
@@ -102,6 +104,8 @@ class Gateway:
                 continue
             if said.get("event") == "request":
                 told.append(said)
+            elif said.get("event") == "connected to the broker":
+                self.kept.append(said["session_present"])
             elif said.get("level") in ("warning", "error"):
                 print(line.decode(), end="")
 

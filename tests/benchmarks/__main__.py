@@ -7,7 +7,7 @@ machine proves nothing. Exit code 2 for a name that is none.
 import sys
 from collections.abc import Callable, Iterable
 
-from tests.benchmarks import authn, authz, decision, presence, revocation, storm
+from tests.benchmarks import authn, authz, decision, gateway, presence, revocation, storm
 from tests.benchmarks.figures import Figure, load
 
 BENCHMARKS: dict[str, Callable[[], Iterable[Figure]]] = {
@@ -17,6 +17,7 @@ BENCHMARKS: dict[str, Callable[[], Iterable[Figure]]] = {
     "storm": storm.figures,
     "revocation": revocation.figures,
     "presence": presence.figures,
+    "gateway": gateway.figures,
 }
 
 

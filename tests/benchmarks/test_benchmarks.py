@@ -13,6 +13,7 @@ from tests.benchmarks import (
     authn,
     authz,
     decision,
+    gateway,
     generator,
     presence,
     revocation,
@@ -20,6 +21,7 @@ from tests.benchmarks import (
     storm,
 )
 from tests.benchmarks.figures import Figure
+from tests.mosquitto import find_mosquitto
 
 KEYS = ["name", "value", "unit", "baseline", "ratio", "bar", "ok"]
 
@@ -104,9 +106,12 @@ def test_every_benchmark_of_the_issue_has_its_name_and_another_is_refused(
         "storm",
         "revocation",
         "presence",
+        "gateway",
     ]
     assert __main__.main(["speed"]) == 2
-    assert "choose from decision, authz, authn, storm, revocation, presence" in capsys.readouterr().err
+    assert (
+        "choose from decision, authz, authn, storm, revocation, presence, gateway" in capsys.readouterr().err
+    )
 
 
 @pytest.mark.usefixtures("one_database")
@@ -140,6 +145,27 @@ def test_presence_tells_the_rates_of_events_and_what_a_reconciliation_takes() ->
     assert 0 < figures["reconcile.100k_mib"].value < 100
     assert 0 < figures["sse.200_listeners_p50"].value <= figures["sse.200_listeners_p99"].value
     assert figures["sse.heard"].value == 1
+
+
+@pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed: apt-get install mosquitto")
+def test_gateway_tells_rates_times_and_costs_beside_the_echo() -> None:
+    size = gateway.Size(generators=2, clients=3, outstanding=(1, 4), seconds=0.5, rounds=1)
+    figures = told(gateway.figures(size))
+    for name in ("org.tree", "send_private", "send_group", "group.create", "echo"):
+        for outstanding in size.outstanding:
+            assert figures[f"{name}.rate@{outstanding}"].value > 0
+            p50, p95 = (figures[f"{name}.p{share}@{outstanding}"].value for share in (50, 95))
+            assert 0 < p50 <= p95
+            assert figures[f"{name}.cpu_us@{outstanding}"].value > 0
+            # Nothing was refused: such a figure is there only then.
+            assert f"{name}.failed@{outstanding}" not in figures
+    for name in ("send_private", "send_group", "echo"):
+        assert figures[f"{name}.delivered_p50@4"].value > 0
+    assert figures["send_private.vs_echo"].bar == 0.7
+    assert figures["send_private.cpu_vs_echo@4"].bar == 2
+    assert figures["send_private.p50_vs_echo@1"].bar == 2
+    for name in ("gateway", "echo", "mosquitto", "generator 0", "generator 1"):
+        assert figures[f"gateway.busy[{name}]"].value > 0
 
 
 async def test_a_generator_that_fails_is_an_error_and_no_figure(tmp_path: Path) -> None:

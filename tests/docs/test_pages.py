@@ -17,7 +17,7 @@ from tests.docs.pages import FOLDER, RUN, Block, Typed, blocks, comes_out, typed
 from tests.postgres import free_port
 
 PAGES = sorted(path.name for path in FOLDER.glob("*.md"))
-FOLLOWED = ("concepts.md", "identity.md", "policy.md", "presence.md", "revocation.md")
+FOLLOWED = ("concepts.md", "gateway.md", "identity.md", "policy.md", "presence.md", "revocation.md")
 LONG_S = 60
 
 

@@ -70,6 +70,33 @@ async def test_over_tls(mosquitto: Place, certificates: Certificates, version: V
         await talks(mosquitto.client("alice", broker=Broker.from_url(url, tls=trusting, version=version)))
 
 
+async def test_what_tls_took_off_the_socket_already_is_not_left_lying(certificates: Certificates) -> None:
+    def publish(number: int) -> bytes:
+        topic, payload = b"mchat/inbox/alice", b'{"type":"x","msg_id":"msg_%d"}' % number
+        return bytes([0x30, 2 + len(topic) + len(payload), 0, len(topic)]) + topic + payload
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1_024)
+        writer.write(b"\x20\x02\x00\x00")  # CONNACK
+        for _ in range(2):
+            subscribe = await reader.read(1_024)
+            writer.write(b"\x90\x03" + subscribe[2:4] + b"\x01")  # SUBACK
+        # One record, and nothing behind it that would wake the loop.
+        writer.write(b"".join(publish(number) for number in range(5)))
+        while await reader.read(1_024):
+            pass
+        writer.close()
+
+    server = await asyncio.start_server(speak, "127.0.0.1", 0, ssl=certificates.server_side())
+    async with server:
+        trusting = ssl.create_default_context(cafile=str(certificates.authority))
+        broker = Broker(port=server.sockets[0].getsockname()[1], tls=trusting)
+        async with Client("alice", "ok", broker) as alice, alice.inbox() as inbox:
+            async with asyncio.timeout(10):
+                got = [await anext(inbox) for _ in range(5)]
+            assert [getattr(each, "data", {}).get("msg_id") for each in got] == [f"msg_{n}" for n in range(5)]
+
+
 async def test_over_websocket(laptop: tuple[FakeMChat, LaptopBroker, Place]) -> None:
     _, broker, place = laptop
     await talks(place.client("alice", broker=Broker.from_url(f"ws://127.0.0.1:{broker.ws_port}/mqtt")))
@@ -83,6 +110,13 @@ async def test_over_websocket_and_tls(
     async with relay_to(broker.ws_port, certificates.server_side()) as secured:
         url = f"wss://127.0.0.1:{secured.port}/mqtt"
         await talks(place.client("alice", broker=Broker.from_url(url, tls=trusting)))
+
+
+async def test_small_packets_are_sent_without_delay(mosquitto: Place) -> None:
+    alice = await mosquitto.connected("alice")
+    sock = (await alice._keeper.link())._client.socket()
+    assert isinstance(sock, socket.socket)
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_refused(

@@ -6,6 +6,7 @@ every change that was committed before (decisions 6 and 7). Nothing unknown is r
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
@@ -183,6 +184,15 @@ class House:
             if age >= self._grace_s:
                 remedy = "the directory does not answer: try again with the same seq_id"
                 raise Refused(OVERLOADED, remedy) from None
+
+    async def hear(self, version: int) -> None:
+        """Take in what this process has just committed, so that whoever was answered finds it so here.
+
+        Without the database memory hears of it later, as others do.
+        """
+        if self._feed is not None and self._feed.version < version:
+            with contextlib.suppress(DirectoryError):
+                await self._feed.catch_up()
 
     async def confirm(self, since: int) -> bool:
         """Before a deny, take in every change committed so far; tells whether any came after version `since`.

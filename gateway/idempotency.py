@@ -148,6 +148,8 @@ async def _once(means: Means, request: Request, employee_id: str, action: Action
             if left.worker == WORKER and left.kind == KIND
         ]
     )
+    if change.version is not None:
+        await means.house.hear(change.version)
     return Outcome(code, response, revocation=revocation)
 
 

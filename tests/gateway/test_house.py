@@ -174,6 +174,20 @@ async def test_a_deny_is_looked_at_again_only_if_something_came(database: Databa
     assert not await house.confirm(0)
 
 
+async def test_memory_hears_at_once_of_what_its_process_committed(database: Database) -> None:
+    house, feed = House(database, lambda: 100.0), StillFeed()
+    await house.hear(1)
+    house.follow(feed)
+    await house.hear(1)
+    assert feed.asked == 1
+    feed.version = 1
+    await house.hear(1)
+    assert feed.asked == 1
+    feed.away = True
+    await house.hear(2)
+    assert feed.asked == 2
+
+
 async def test_pages_of_the_tree_are_read_once_and_anew_when_it_changes(database: Database) -> None:
     async with database.change("hr", 1) as change:
         await departments.add(change, name="A", department_id="a")

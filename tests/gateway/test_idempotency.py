@@ -21,6 +21,7 @@ from gateway.errors import Refused
 from gateway.permissions import ADMIN, ANYONE
 from gateway.router import Router
 from gateway.unit_of_work import Work
+from tests.directory.company import version_of
 from tests.gateway.stage import TERMS, Stage, join, staged
 
 ROUTED = Router()
@@ -168,6 +169,13 @@ async def test_of_two_who_disable_each_other_at_once_one_does(stage: Stage, data
     async with database.read() as connection:
         found = [(await people.get(connection, one)).status for one in ("anna", "otto")]
     assert sorted(found) == ["active", "disabled"]
+
+
+async def test_whoever_was_answered_finds_it_so_here(stage: Stage, database: Database) -> None:
+    await join(database, "root", role="admin")
+    for one in ("zhang", "li"):
+        assert (await stage.send("root", "test.disable", name=one)).code == 0
+        assert stage.house.version == await version_of(database)
 
 
 async def test_refusals_without_end_do_not_fill_the_audit(stage: Stage) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK = 0x10, 0x20, 0x30, 0x40, 0x82, 0x90
-DRAIN_S = 5.0
+DRAIN_S = 2.0
 
 
 def employee_id(number: int, client: int) -> str:
@@ -135,7 +135,11 @@ class Asker:
                     self.in_time += answered
                     for _ in range(answered):
                         self._ask(place, action)
-        self.failed += len(self._asked)
+
+    @property
+    def left(self) -> int:
+        """Requests that were not answered."""
+        return len(self._asked)
 
     def _ask(self, place: str, action: str) -> None:
         self._next += 1
@@ -201,7 +205,8 @@ def main() -> None:
     for line in sys.stdin:
         asker.run(**json.loads(line))
         told = {"answers": asker.answers, "deliveries": asker.deliveries}
-        print(json.dumps({**told, "in_time": asker.in_time, "failed": asker.failed}), flush=True)
+        counts = {"in_time": asker.in_time, "failed": asker.failed, "left": asker.left}
+        print(json.dumps({**told, **counts}), flush=True)
 
 
 if __name__ == "__main__":

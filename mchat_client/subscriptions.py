@@ -16,6 +16,7 @@ from mchat_client.streams import Stream
 log = logging.getLogger(__name__)
 
 UNCLAIMED: Final = 1_000
+LEAVE_S: Final = 2.0
 _REFUSED: Final = 0x80
 
 AnyStream = Stream[Any]
@@ -74,9 +75,11 @@ class Subscriptions:
                     unheard.append(each)
         if unheard and self._standing is not None:
             try:
-                await self._standing.unsubscribe(unheard)
-            except LinkLost:
-                log.debug("not unsubscribed, the connection ended: %s", unheard)
+                async with asyncio.timeout(LEAVE_S):
+                    await self._standing.unsubscribe(unheard)
+            except (LinkLost, TimeoutError) as error:
+                # A new connection does not ask for it again; what still comes on this one waits for who listens next.
+                log.debug("the broker did not acknowledge the end of %s: %r", unheard, error)
 
     async def renew(self, link: Link) -> None:
         """Subscribe everything on a new connection; streams that the broker refuses now end and say so.

@@ -77,22 +77,21 @@ class Supervisor:
         return self._obituary(waits[done.pop()])
 
     async def stop(self) -> None:
-        """Ask every part to stop, the last started first; kill what has not ended after ten seconds.
+        """Ask every part to stop, the last started first; kill what has not ended ten seconds after it was asked.
 
         Each is waited for before the next is asked: a gateway finishes what it has in hand through the broker.
         """
-        running = [part.process for part in reversed(self._parts) if part.process is not None]
-        try:
-            async with asyncio.timeout(STOP_S):
-                for process in running:
-                    if process.returncode is None:
-                        process.terminate()
+        for part in reversed(self._parts):
+            process = part.process
+            if process is None or process.returncode is not None:
+                continue
+            process.terminate()
+            try:
+                async with asyncio.timeout(STOP_S):
                     await process.wait()
-        except TimeoutError:
-            for process in running:
-                if process.returncode is None:
-                    process.kill()
-            await asyncio.gather(*(process.wait() for process in running))
+            except TimeoutError:
+                process.kill()
+                await process.wait()
 
     async def _spawn(self, part: Part) -> None:
         path = self._logs / f"{part.name}.log"

@@ -98,14 +98,16 @@ async def test_what_is_asked_while_it_is_away_is_asked_when_it_is_back(mosquitto
 
 
 async def test_cut_again_and_again_every_request_has_one_effect(place: Place) -> None:
-    alice = await place.connected("alice", timeout_s=60.0)
+    # A broker on a loaded machine refuses whom its hooks do not answer for in time: that is not what is shown here.
+    patient = Backoff(first_s=0.02, most_s=0.1, refusals=1_000)
+    alice = await place.connected("alice", timeout_s=60.0, backoff=patient)
     asking = [asyncio.create_task(alice.request("group.create", name=f"team {n}")) for n in range(60)]
     everything = asyncio.gather(*asking)
     for _ in range(10):
         before = len(place.gateway.requests)
         await until(lambda before=before: everything.done() or len(place.gateway.requests) > before)  # type: ignore[misc]
         place.relay.cut()
-        await until(lambda: alice.connected)
+        await until(lambda: alice.connected, 30)
     answers = await everything
     assert sorted(params["name"] for _, params in place.gateway.effects) == sorted(
         f"team {n}" for n in range(60)

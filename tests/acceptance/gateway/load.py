@@ -165,7 +165,7 @@ class Load:
             first.setdefault(_name(line), _at(line))
         for process in processes:
             # What was answered, but not acknowledged when its gateway was killed, comes to another once more.
-            found += self._order_of([line for line in process if first[_name(line)] == _at(line)])
+            found += self.order_of([line for line in process if first[_name(line)] == _at(line)])
         return found
 
     def _answers_of(self, sender: Sender, made: dict[str, int]) -> list[str]:
@@ -192,7 +192,7 @@ class Load:
                 found.append(f"{name} had {effects} effects")
         return found
 
-    def _order_of(self, process: list[dict[str, Any]]) -> list[str]:
+    def order_of(self, process: list[dict[str, Any]]) -> list[str]:
         """The requests that one process answered, as far as no kill touched them, are in their sender's order."""
         found = []
         for sender in self.senders:

@@ -8,7 +8,8 @@ The rate is that of all of it: from the first event sent to the last one that is
 subscriptions and history. `events.answered` is the rate of the answers, each of which says that its event is stored.
 
 `reconcile.100k`: a process of its own reads the list of a broker that answers as EMQX was recorded to, every row with
-all of its fields, and brings the rows into line, of which nothing is known at first. The memory is how far that process grew at its highest.
+all of its fields, and brings the rows into line, of which nothing is known at first. The memory is how far that process
+grew at its highest.
 
 `sse`: see `tests.benchmarks.stream`.
 """

@@ -137,9 +137,10 @@ class BoundedConnection(psycopg.AsyncConnection[Any]):
             "tcp_user_timeout": limit_ms,
             "application_name": "mchat",
         } | postgres_parameters(url)
+        # A process that is stopped within a transaction must not hold up the others' for longer than they can wait.
         limits = (
             f"-c statement_timeout={limit_ms} -c lock_timeout={limit_ms}"
-            " -c idle_in_transaction_session_timeout=60000 -c timezone=UTC"
+            f" -c idle_in_transaction_session_timeout={2 * limit_ms} -c timezone=UTC"
         )
         # What the URL says comes last, and wins.
         parameters["options"] = f"{limits} {parameters.get('options', '')}".rstrip()

@@ -96,7 +96,7 @@ async def test_a_client_that_reconnects_in_a_loop_hears_nothing_once_its_revocat
     await leave(running.database, TEAM, person)
     done = await confirmed(running.database, person, committed_ms)
     before, heard = turns, ear.heard
-    await until(lambda: turns > before + 20)
+    await until(lambda: turns > before + 20, 60)
     stop = True
     await loop
     assert done.enforced_at is not None

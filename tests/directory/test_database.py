@@ -307,6 +307,23 @@ async def test_who_waited_for_a_connection_in_vain_leaves_the_pool_whole(databas
         await database.close()
 
 
+@pytest.mark.postgres
+async def test_who_stands_still_in_a_transaction_holds_up_others_for_a_bounded_time(
+    postgres_url: str,
+) -> None:
+    still, moving = Database.open(postgres_url, timeout_s=0.5), Database.open(postgres_url)
+    try:
+        with pytest.raises(Unavailable):
+            async with still.write() as connection:
+                await connection.execute(text("UPDATE feed SET version = version"))
+                # The server ends it: this one says nothing meanwhile, like a process that was stopped.
+                assert await asyncio.wait_for(touch(moving, "a"), 4) == 1
+        assert await touch(still, "b") == 2
+    finally:
+        await still.close()
+        await moving.close()
+
+
 async def _read_one(database: Database) -> int:
     async with database.read() as connection:
         return int((await connection.exec_driver_sql("SELECT 1")).scalar_one())

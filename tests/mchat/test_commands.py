@@ -192,7 +192,7 @@ def test_what_is_wrong_is_one_clear_line(mchat: Mchat, tmp_path: Path) -> None:
     assert "employee id" in one_line(mchat("person", "add", "a/b"))
     assert "MCHAT_PASSWORD_THREADS" in one_line(mchat("serve", password_threads=0))
     assert "HOOK_SECRETS_FILE" in one_line(mchat("serve", hook_secrets_file="missing"))
-    assert "is no part" in one_line(mchat("serve", "gateway"))
+    assert "is no part" in one_line(mchat("serve", "kitchen"))
     level = one_line(mchat("person", "list", log_level="x"))
     assert level == "mchat: MCHAT_LOG_LEVEL=x: choose 'debug', 'info', 'warning' or 'error'"
     assert "broker" in one_line(

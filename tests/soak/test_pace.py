@@ -7,12 +7,11 @@ import pytest
 from directory.database import Database
 from tests.acceptance.enforcement.removals import Load, at, under_load
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.timed]
+pytestmark = [pytest.mark.asyncio, pytest.mark.soak, pytest.mark.timeout(300)]
 
 LOAD = Load(every_s=0.15)
 
 
-@pytest.mark.timeout(180)
 async def test_two_hundred_removed_members_fall_silent_while_everything_is_in_use(
     database: Database, tmp_path: Path
 ) -> None:

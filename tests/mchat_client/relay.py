@@ -17,6 +17,7 @@ class Relay:
         self.passing = asyncio.Event()
         self.passing.set()
         self._writers: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[None]] = set()
 
     def cut(self) -> None:
         """Tear every connection."""
@@ -32,11 +33,28 @@ class Relay:
         if self.refusing:
             writer.transport.abort()
             return
-        inner, outer = await asyncio.open_connection("127.0.0.1", self.target)
-        both = {writer, outer}
+        serving = asyncio.ensure_future(self._serve(reader, writer))
+        self._serving.add(serving)
+        serving.add_done_callback(self._serving.discard)
+        await serving
+
+    async def close(self) -> None:
+        """Tear every connection, those too that are being made, and wait for their end."""
+        self.refusing = True
+        self.passing.set()
+        while self._serving:
+            self.cut()
+            await asyncio.wait(self._serving, timeout=0.05)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        both = {writer}
         self._writers |= both
         try:
-            await asyncio.gather(self._pass(reader, outer), self._pass(inner, writer))
+            with suppress(OSError):
+                inner, outer = await asyncio.open_connection("127.0.0.1", self.target)
+                both.add(outer)
+                self._writers.add(outer)
+                await asyncio.gather(self._pass(reader, outer), self._pass(inner, writer))
         finally:
             self._writers -= both
             for each in both:
@@ -60,6 +78,5 @@ async def relay_to(port: int, tls: ssl.SSLContext | None = None) -> AsyncIterato
         yield relay
     finally:
         server.close()
-        relay.passing.set()
-        relay.cut()
+        await relay.close()
         await server.wait_closed()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from typing import Any
 
@@ -10,6 +11,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from gateway.buffered_socket import BufferedSocket
 from gateway.settings import GatewaySettings
 
 
@@ -25,7 +27,7 @@ def new_client(settings: GatewaySettings, secret: str, *, clean: bool) -> paho.C
         OSError: the file of the authorities cannot be read.
     """
     five = settings.protocol == "5"
-    client = paho.Client(
+    client = _Client(
         CallbackAPIVersion.VERSION2,
         settings.client_id,
         None if five else clean,
@@ -67,6 +69,15 @@ def properties_of(kind: int, **values: Any) -> Properties:
     for name, value in values.items():
         setattr(properties, name, value)
     return properties
+
+
+class _Client(paho.Client):
+    """Reads and writes through a buffer; paho has no public place to say so (a test tells when this one is gone)."""
+
+    def _create_socket(self) -> BufferedSocket:
+        sock: Any = super()._create_socket()
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # Without it an answer takes 44 ms.
+        return BufferedSocket(sock)
 
 
 class _TlsSocket(ssl.SSLSocket):

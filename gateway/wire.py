@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
-import ssl
 from typing import Any, Final
 
 import paho.mqtt.client as paho
@@ -19,6 +17,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from gateway.buffered_socket import BufferedSocket
 from gateway.exchange import NotConnected
 from gateway.packets import FAILURE, Events, Greeting, Incoming
 from gateway.paho_client import connect, new_client, properties_of
@@ -28,6 +27,9 @@ _MISC_S: Final = 1.0
 _NO_RETAINED: Final = 2
 _NOWHERE: Final = "mchat/nowhere"
 _UNLIMITED: Final = 65_535
+
+_MOST_TAKEN: Final = 16
+"""Messages of one turn of the event loop: far fewer than one client may have in hand."""
 
 
 class Wire:
@@ -48,7 +50,10 @@ class Wire:
         self._greeting: asyncio.Future[Greeting] = self._loop.create_future()
         self._answers: dict[int, asyncio.Future[list[int]]] = {}
         self._closed = self._loop.create_future()
-        self._running = self._reading = self._writing = self._flushing = False
+        self._running = self._reading = self._taking = self._flushing = False
+        self._taken = 0
+        self._written = asyncio.Event()
+        self._written.set()
         self._timer: asyncio.TimerHandle | None = None
         self._client: paho.Client
 
@@ -68,12 +73,11 @@ class Wire:
             code = await asyncio.to_thread(connect, client, self._settings, clean=clean)
         except (OSError, ValueError) as error:
             raise NotConnected(f"no connection to {where}: {error}") from error
-        sock: Any = client.socket()
-        if code != MQTTErrorCode.MQTT_ERR_SUCCESS or sock is None:
+        sock = client.socket()
+        if code != MQTTErrorCode.MQTT_ERR_SUCCESS or not isinstance(sock, BufferedSocket):
             raise NotConnected(f"no connection to {where}: {paho.error_string(code)}")
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # Without it an answer takes 44 ms.
         self._running = self._reading = True
-        self._loop.add_reader(sock.fileno(), self._readable)
+        self._loop.add_reader(sock.fileno(), self._readable, sock)
         self._timer = self._loop.call_later(_MISC_S, self._misc)
         self._flush()
         try:
@@ -149,9 +153,10 @@ class Wire:
             properties = None
             if forget and self._five:
                 properties = properties_of(PacketTypes.DISCONNECT, SessionExpiryInterval=0)
-            self._client.disconnect(properties=properties)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.connect_timeout):
+                    await self._written.wait()
+                    self._client.disconnect(properties=properties)
                     await asyncio.shield(self._closed)
         self.abort()
 
@@ -159,13 +164,10 @@ class Wire:
         """End the connection without a word."""
         client = self._client
         client.on_message = None
-        sock: Any = client.socket()
-        if sock is not None:
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-            # paho closes what it has read to its end.
-            while client.socket() is not None:
-                client.loop_read()
+        # paho closes what it has read to its end.
+        while isinstance(sock := client.socket(), BufferedSocket):
+            sock.end()
+            client.loop_read()
         self._over("ended by the gateway")
 
     def _made(self, clean: bool) -> paho.Client:
@@ -178,7 +180,6 @@ class Wire:
         client.on_unsubscribe = self._on_answer
         client.on_socket_close = self._on_socket_close
         client.on_socket_register_write = self._on_write_wanted
-        client.on_socket_unregister_write = self._on_written
         return client
 
     async def _answer(self, packet_id: int | None, what: str) -> list[int]:
@@ -198,22 +199,31 @@ class Wire:
 
     # Called by the event loop.
 
-    def _readable(self) -> None:
-        client = self._client
-        client.loop_read()
-        # What TLS has decrypted already makes no socket readable.
-        while isinstance(sock := client.socket(), ssl.SSLSocket) and sock.pending():
-            client.loop_read()
+    def _readable(self, sock: BufferedSocket) -> None:
+        sock.fill()
+        if not self._taking:
+            self._take(sock)
+
+    def _take(self, sock: BufferedSocket) -> None:
+        """Take in what was read, up to so many messages: those are begun before the next are taken in hand."""
+        self._taken, sock.paused = 0, False
+        self._client.loop_read()
+        self._taking = sock.pending and self._client.socket() is sock
+        if self._taking:
+            self._loop.call_soon(self._take, sock)
 
     def _flush(self) -> None:
         self._flushing = False
-        client = self._client
-        client.loop_write()
-        # Writing may have found the connection lost.
-        sock = client.socket()
-        if sock is not None and client.want_write() and not self._writing:
-            self._writing = True
-            self._loop.add_writer(sock.fileno(), client.loop_write)
+        self._client.loop_write()
+        sock = self._client.socket()
+        if isinstance(sock, BufferedSocket) and self._written.is_set() and not sock.flush():
+            self._written.clear()
+            self._loop.add_writer(sock.fileno(), self._write, sock)
+
+    def _write(self, sock: BufferedSocket) -> None:
+        if sock.flush():
+            self._loop.remove_writer(sock.fileno())
+            self._written.set()
 
     def _misc(self) -> None:
         self._client.loop_misc()
@@ -276,6 +286,9 @@ class Wire:
             response = getattr(found, "ResponseTopic", None)
             correlation = getattr(found, "CorrelationData", None)
         payload = bytes(message.payload)
+        self._taken += 1
+        if self._taken >= _MOST_TAKEN and isinstance(sock := client.socket(), BufferedSocket):
+            sock.paused = True
         self._events.arrived(Incoming(packet_id, topic, payload, message.retain, response, correlation))
 
     def _on_publish(self, client: paho.Client, data: Any, mid: int, code: ReasonCode, found: Any) -> None:
@@ -292,15 +305,12 @@ class Wire:
         if self._reading:
             self._reading = False
             self._loop.remove_reader(sock.fileno())
-        self._on_written(client, data, sock)
+        if not self._written.is_set():
+            self._loop.remove_writer(sock.fileno())
+            self._written.set()
 
     def _on_write_wanted(self, client: paho.Client, data: Any, sock: Any) -> None:
         # Everything that one turn of the loop has to say goes out together. While connecting, in a thread, it waits.
         if self._running and not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)
-
-    def _on_written(self, client: paho.Client, data: Any, sock: Any) -> None:
-        if self._writing:
-            self._writing = False
-            self._loop.remove_writer(sock.fileno())

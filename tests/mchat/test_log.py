@@ -6,11 +6,13 @@ import sys
 
 import pytest
 
-LINES = """
+CONFIGURED = """
 import logging, structlog
 from mchat import log
 from mchat.settings import CommandSettings
 log.configure(CommandSettings(_env_file=None))
+"""
+LINES = """
 for name in ("directory.feed", "elsewhere"):
     logging.getLogger(name).debug("debug of %s", name)
     logging.getLogger(name).warning("warning of %s: 爱", name)
@@ -25,16 +27,26 @@ except ValueError:
 """
 
 
-def lines(**settings: str) -> list[str]:
-    """What a process with these settings writes."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", LINES],
+def run(code: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """A process with these settings that runs some code."""
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", CONFIGURED + code],
         env={"PYTHONUTF8": "1", **{f"MCHAT_{name.upper()}": value for name, value in settings.items()}},
         capture_output=True,
         text=True,
         check=True,
         timeout=60,
     )
+
+
+def of(code: str) -> list[str]:
+    """What it writes, as JSON."""
+    return run(code, log_json="true").stderr.splitlines()
+
+
+def lines(**settings: str) -> list[str]:
+    """What a process with these settings writes."""
+    done = run(LINES, **settings)
     assert not done.stdout
     return done.stderr.splitlines()
 
@@ -67,3 +79,25 @@ def test_text_has_both_and_no_local_variables() -> None:
     for word in ("debug of directory.feed", "debug of structlog", "number=1", "ValueError: a fault"):
         assert word in text
     assert "hidden-value" not in text
+
+
+def test_what_json_does_not_hold_is_told_all_the_same() -> None:
+    odd = 'log.info("odd", lone="\\ud800", object=ValueError("shown"), big=2**70, known={1: "one"})'
+    (line,) = of(f"log = structlog.get_logger('mchat.test')\n{odd}")
+    assert json.loads(line) | {"timestamp": ""} == {
+        "event": "odd",
+        "lone": "\ud800",
+        "object": "shown",
+        "big": 2**70,
+        "known": {"1": "one"},
+        "level": "info",
+        "logger": "mchat.test",
+        "timestamp": "",
+    }
+
+
+@pytest.mark.parametrize("stream", ["sys.stderr.close()", "os.close(2)"])
+def test_whoever_has_something_to_tell_goes_on_if_nobody_can_hear_it(stream: str) -> None:
+    code = f"import os, sys\n{stream}\nstructlog.get_logger('mchat.test').info('lost')\nprint('went on', flush=True)\nos._exit(0)"
+    done = run(code)
+    assert done.stdout == "went on\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 _SECOND: Final = 1_000
@@ -13,8 +14,12 @@ LAST_MS: Final = 253_402_300_799_999
 def iso(at_ms: int) -> str:
     """Write a moment, milliseconds since the epoch; one that no calendar holds (a clock gone mad) as the nearest."""
     at_ms = min(max(at_ms, 0), LAST_MS)
-    at = datetime.fromtimestamp(at_ms // _SECOND, UTC)
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{at_ms % _SECOND:03d}Z"
+    return f"{_to_the_second(at_ms // _SECOND)}.{at_ms % _SECOND:03d}Z"
+
+
+@lru_cache(maxsize=64)
+def _to_the_second(at_s: int) -> str:
+    return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def iso_or_none(at_ms: int | None) -> str | None:

@@ -150,19 +150,17 @@ class Database:
     async def _lent(self, engine: AsyncEngine) -> AsyncGenerator[AsyncConnection]:
         """Lend a connection of the pool, which has it back whenever the task is cancelled."""
         connection = engine.connect()
+        # SQLAlchemy forgets a connection that is being made, or made ready, when its task is cancelled: neither is it
+        # closed, nor does the pool have it back.
+        making = asyncio.create_task(connection.start())
+        try:
+            await asyncio.shield(making)
+        except asyncio.CancelledError:
+            giving = asyncio.create_task(_give_back(making))
+            self._unwanted.add(giving)
+            giving.add_done_callback(self._unwanted.discard)
+            raise
         async with AsyncExitStack() as stack:
-            if engine.pool.checkedin():  # type: ignore[attr-defined]  # of the queue pool that `open` makes
-                await connection.start()
-            else:
-                # SQLAlchemy forgets a connection that is being made when its task is cancelled, without closing it.
-                making = asyncio.create_task(connection.start())
-                try:
-                    await asyncio.shield(making)
-                except asyncio.CancelledError:
-                    giving = asyncio.create_task(_give_back(making))
-                    self._unwanted.add(giving)
-                    giving.add_done_callback(self._unwanted.discard)
-                    raise
             stack.push_async_exit(connection)
             yield connection
 

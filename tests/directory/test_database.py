@@ -5,6 +5,7 @@ import gc
 import time
 import warnings
 
+import psycopg
 import pytest
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
@@ -288,6 +289,29 @@ async def test_a_connection_that_is_being_made_for_a_cancelled_task_is_closed(da
                 await asyncio.sleep(0)
             reading.cancel()
             await asyncio.wait([reading])
+            await database.close()
+        gc.collect()
+    assert [str(one.message) for one in left_open] == []
+
+
+async def test_a_connection_that_is_being_lent_to_a_cancelled_task_comes_back(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pool has one; psycopg gives way, when the event loop was busy, while it is made ready."""
+    monkeypatch.setattr(psycopg.waiting, "MAX_BUSY_TIME", 0)
+    with warnings.catch_warnings(record=True) as left_open:
+        warnings.simplefilter("always")
+        for steps in range(1, 30):
+            database = Database.open(database_url, pool_size=1)
+            async with database.snapshot() as connection:
+                assert await newest_version(connection) == 0
+            reading = asyncio.create_task(_read_one(database))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            reading.cancel()
+            await asyncio.wait([reading])
+            async with asyncio.timeout(3):
+                assert await _read_one(database) == 1
             await database.close()
         gc.collect()
     assert [str(one.message) for one in left_open] == []

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from msgspec import Struct
+
 from directory.membership import MemberRole
 from directory.participants import Device, Participant
 from gateway.errors import NO_SESSION, Refused
@@ -42,8 +44,7 @@ class LiveClients(Protocol):
         """Find a client that is connected at this moment; None if there is none, or the broker does not answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """The person that asks, and by which client.
 
     Attributes:

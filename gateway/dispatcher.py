@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Literal
 
 import structlog
+from msgspec import Struct
 
 from directory.errors import DirectoryError
 from gateway import envelope, idempotency, parameters
@@ -44,8 +44,7 @@ _REFUSED: Final = {
 }
 
 
-@dataclass(slots=True)
-class _Answer:
+class _Answer(Struct, eq=False):
     """How a request ended, so far as its answer and its log line say."""
 
     action: str = "unknown"

@@ -7,8 +7,9 @@ deliveries first, in order, then the response; the request is acknowledged once 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Literal, Protocol
+
+from msgspec import Struct
 
 
 class GatewayError(Exception):
@@ -34,8 +35,7 @@ class NotConnected(PublishError):
     """There is no connection, it was lost before the broker acknowledged, or too much waits: may be repeated."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(Struct, frozen=True):
     """One request as it came; one that the broker sends again looks the same (emqx-measured.md: no DUP flag).
 
     Attributes:
@@ -51,8 +51,7 @@ class Arrival:
     response_topic: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(Struct, frozen=True):
     """A message to be published, QoS 1.
 
     Attributes:
@@ -66,8 +65,7 @@ class Delivery:
     retain: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """What a request causes on the wire.
 
     Attributes:

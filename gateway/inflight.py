@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import structlog
+from msgspec import Struct
 
 from gateway.exchange import Arrival, Delivery, Handler, PublishError, PublishRefused, Reply, TooLarge
 from gateway.figures import Figures
@@ -29,8 +30,7 @@ _OVERLOADED: Final = 503
 _TOO_LARGE: Final = 413
 
 
-@dataclass(slots=True, eq=False)
-class _Due:
+class _Due(Struct, eq=False):
     packet_id: int
     settled: bool = False
 
@@ -71,8 +71,7 @@ class Acknowledgements:
         self._due.clear()
 
 
-@dataclass(slots=True, eq=False)
-class _Request:
+class _Request(Struct, eq=False):
     arrival: Arrival
     correlation: bytes | None
     acknowledgements: Acknowledgements
@@ -202,6 +201,8 @@ class InFlight:
             reply = Reply(None)
         if not request.answered:
             self._publish(request, reply)
+        if self._in_lanes == 1:
+            self.outgoing.flush()
 
     def _refuse(self, request: _Request) -> None:
         self._publish(request, self._refusal(request, _OVERLOADED))
@@ -287,7 +288,7 @@ class InFlight:
             self._afters -= 1
             self._changed.set()
 
-    def _start(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

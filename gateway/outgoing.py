@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 from gateway.exchange import NotConnected, PublishError, PublishRefused, TooLarge
 from gateway.packets import FAILURE, Greeting
@@ -40,9 +41,11 @@ class Sender(Protocol):
     ) -> int | None:
         """Send a message; returns its packet id, or None if it cannot be sent now."""
 
+    def flush(self) -> None:
+        """Write at once what else would be written together with what this turn of the event loop has to say."""
 
-@dataclass(slots=True)
-class _Publication:
+
+class _Publication(Struct, eq=False):
     topic: str
     payload: bytes
     qos: int
@@ -151,6 +154,11 @@ class Outgoing:
 
         self.put(topic, payload, done, qos=qos, retain=retain, correlation=correlation)
         await ended
+
+    def flush(self) -> None:
+        """Write what was put: nothing more comes that it could go out with."""
+        if self._sender is not None:
+            self._sender.flush()
 
     def published(self, packet_id: int, code: int) -> None:
         """The broker acknowledged a publication with this reason code."""

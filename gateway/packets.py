@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from msgspec import Struct
+
 FAILURE: Final = 0x80
 """The least reason code that is a no; MQTT 3.1.1 refuses a subscription with it."""
 
@@ -26,8 +28,7 @@ class Greeting:
     shared: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(Struct, frozen=True):
     """A PUBLISH packet that came.
 
     Attributes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from gateway.exchange import Delivery
 from gateway.house import House
@@ -13,8 +14,7 @@ from gateway.request import Request
 from gateway.topics import Topics
 
 
-@dataclass(frozen=True, slots=True)
-class Reads:
+class Reads(Struct, frozen=True):
     """For actions that change nothing; they run as often as they are asked for.
 
     Attributes:
@@ -26,8 +26,7 @@ class Reads:
     request: Request
 
 
-@dataclass(frozen=True, slots=True)
-class Relay:
+class Relay(Struct, frozen=True):
     """For actions that pass something on: from memory, without a row (decision 13).
 
     A refusal is looked at again after memory has heard of every change, so that a handler may be called twice: it
@@ -62,8 +61,7 @@ class Relay:
         return self.means.message_ids.of(employee_id, request.client_id, request.seq_id, request.digest)
 
 
-@dataclass(frozen=True, slots=True)
-class Relayed:
+class Relayed(Struct, frozen=True):
     """What a relayed action ends with.
 
     Attributes:

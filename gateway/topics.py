@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from directory.errors import InvalidId
 from directory.ids import check_client_id, check_id, client_id_fault
@@ -16,8 +17,7 @@ MAX_SEQ_BYTES: Final = 256
 """Bytes of UTF-8 in a sequence id."""
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """Who asks, and under which number of its own.
 
     Attributes:

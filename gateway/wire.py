@@ -105,6 +105,11 @@ class Wire:
         info = self._client.publish(topic, payload, qos, retain, properties)
         return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
 
+    def flush(self) -> None:
+        """Write what was sent, before the end of this turn of the event loop."""
+        if self._flushing:
+            self._flush()
+
     def acknowledge(self, packet_id: int) -> None:
         """Acknowledge a message that came."""
         if self._running:

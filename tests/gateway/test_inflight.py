@@ -36,6 +36,9 @@ class Sent:
         self.packets.append((topic, payload))
         return next(self._ids)
 
+    def flush(self) -> None:
+        """Nothing waits."""
+
 
 class Stage:
     """What is in hand, with a connection that a test answers for."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any
 
 from msgspec import Struct
@@ -13,7 +12,7 @@ from directory.requests import Key
 from gateway.topics import Route
 
 
-class Request(Struct, frozen=True, dict=True):
+class Request(Struct, frozen=True):
     """A request.
 
     Attributes:
@@ -45,7 +44,7 @@ class Request(Struct, frozen=True, dict=True):
         """What makes it the same request as another."""
         return Key(self.route.client_id, self.route.seq_id)
 
-    @cached_property
+    @property
     def digest(self) -> bytes:
         """SHA-256 of the payload."""
         return hashlib.sha256(self.payload).digest()

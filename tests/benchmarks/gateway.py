@@ -46,14 +46,16 @@ class Size:
         clients: that each of them connects; they are one group.
         outstanding: requests that are unanswered at once.
         seconds: of each measurement.
-        rounds: in which the echo and the gateway take turns, at the least and the most outstanding.
+        turn: seconds of each turn of the echo or the gateway, at the least and the most outstanding.
+        rounds: of such turns: many short ones, so that a busy neighbour disturbs both alike.
     """
 
     generators: int = 2
     clients: int = 20
     outstanding: tuple[int, ...] = (1, 10, 50, 200)
     seconds: float = 0.6
-    rounds: int = 3
+    turn: float = 0.4
+    rounds: int = 9
 
 
 FULL = Size()
@@ -137,8 +139,8 @@ async def _measured(folder: Path, port: int, size: Size) -> list[Figure]:
         pairs: dict[int, list[tuple[Load, Load]]] = {least: [], most: []}
         for outstanding, taken in pairs.items():
             for _ in range(size.rounds):
-                bare = await load("echo/", PRIVATE, outstanding, size.seconds)
-                taken.append((bare, await load("", PRIVATE, outstanding, size.seconds)))
+                bare = await load("echo/", PRIVATE, outstanding, size.turn)
+                taken.append((bare, await load("", PRIVATE, outstanding, size.turn)))
         for action in ACTIONS:
             for outstanding in size.outstanding:
                 if action == PRIVATE and outstanding in pairs:

@@ -180,11 +180,7 @@ class Change:
         if self._blocks and version is not None:
             await self._write_blocks(version)
         if self._work:
-            left = await self.connection.scalars(
-                insert(schema.outbox).returning(schema.outbox.c.outbox_id, sort_by_parameter_order=True),
-                self._outbox_rows(version),
-            )
-            self.outbox_ids = tuple(left)
+            self.outbox_ids = await self._leave(self._outbox_rows(version))
         if version is not None and self.connection.dialect.name == "postgresql":
             await self.connection.execute(
                 text("SELECT pg_notify(:channel, :version)"), {"channel": CHANNEL, "version": str(version)}
@@ -236,6 +232,19 @@ class Change:
                 for client_id, (old_owner, new_owner) in self._blocks.items()
             ],
         )
+
+    async def _leave(self, rows: list[dict[str, Any]]) -> tuple[int, ...]:
+        """Write outbox rows; returns their numbers, in order."""
+        table = schema.outbox
+        if self.connection.dialect.name == "postgresql":
+            statement = insert(table).returning(table.c.outbox_id, sort_by_parameter_order=True)
+            return tuple(await self.connection.scalars(statement, rows))
+        # SQLite tells the numbers of rows one statement at a time only; alone as we are, we know the next ones.
+        last = await self.connection.scalar(text("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'"))
+        numbers = tuple(range((last or 0) + 1, (last or 0) + 1 + len(rows)))
+        numbered = [row | {"outbox_id": number} for row, number in zip(rows, numbers, strict=True)]
+        await self.connection.execute(insert(table), numbered)
+        return numbers
 
     def _outbox_rows(self, version: int | None) -> list[dict[str, Any]]:
         return [

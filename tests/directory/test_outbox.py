@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import delete, event
 
-from directory import outbox
+from directory import outbox, schema
 from directory.changes import Subject
 from directory.database import Database
 from directory.errors import InvalidValue
@@ -295,6 +295,28 @@ async def test_the_numbers_of_work_come_in_the_order_of_leaving_it(database: Dat
     async with database.read() as connection:
         rows = {row.outbox_id: row.payload["n"] for row in await outbox.pending(connection, "w")}
     assert [rows[one] for one in change.outbox_ids] == list(range(300))
+
+
+async def test_the_number_of_work_is_never_used_again(database: Database) -> None:
+    """Whoever was told a number asks by it later, when the row may be gone."""
+    async with database.change("t", 10) as change:
+        change.enqueue("w", "kind", "a", {})
+        change.enqueue("w", "kind", "b", {})
+    first = change.outbox_ids
+    with pytest.raises(RuntimeError):
+        async with database.change("t", 10) as undone:
+            undone.enqueue("w", "kind", "c", {})
+            await undone.finish()
+            raise RuntimeError
+    async with database.write() as connection:
+        await connection.execute(delete(schema.outbox))
+    async with database.change("t", 10) as change:
+        change.enqueue("w", "kind", "d", {})
+        change.enqueue("w", "kind", "e", {})
+    assert min(change.outbox_ids) > max(first)
+    async with database.read() as connection:
+        rows = {row.outbox_id: row.subject for row in await outbox.pending(connection, "w")}
+    assert [rows[one] for one in change.outbox_ids] == ["d", "e"]
 
 
 async def test_work_of_one_kind_is_claimed_by_itself(database: Database) -> None:

@@ -9,21 +9,7 @@ from typing import Protocol, TypeVar
 from acl_service.errors import Overloaded
 from acl_service.verdict import Refusal
 from directory.errors import DirectoryError, Unavailable
-
-
-class ChangeFeed(Protocol):
-    """What is needed of ``directory.feed.Feed``."""
-
-    @property
-    def version(self) -> int:
-        """The newest version that was applied."""
-
-    @property
-    def proved_at(self) -> float:
-        """Clock value at the sending of the last proof that succeeded."""
-
-    async def catch_up(self) -> int:
-        """Apply every change committed before this call and return the newest version."""
+from directory.feed import ChangeFeed
 
 
 class Verdict(Protocol):

@@ -26,6 +26,25 @@ _LONGEST_PAUSE_S: Final = 1.0
 OnChange = Callable[[int, Sequence[Subject] | None], None]
 
 
+class ChangeFeed(Protocol):
+    """What those need of a feed who answer from memory."""
+
+    @property
+    def version(self) -> int:
+        """The newest version that was told."""
+
+    @property
+    def proved_at(self) -> float:
+        """The clock when the last read that succeeded was sent."""
+
+    async def catch_up(self) -> int:
+        """Tell all changes that were committed before this call; returns the newest version.
+
+        Raises:
+            directory.errors.Unavailable: The database does not answer.
+        """
+
+
 class Source(Protocol):
     """Where a feed reads: one connection of its own, never used by two at once.
 

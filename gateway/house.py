@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from directory.changes import Subject
 from directory.database import Database
 from directory.errors import DirectoryError
+from directory.feed import ChangeFeed
 from directory.invalidation import Invalidations
 from directory.owners import candidates
 from directory.participants import Device, Participant
@@ -25,25 +26,6 @@ T = TypeVar("T")
 
 Depends = Callable[[T], tuple[Sequence[tuple[str, str]], frozenset[str]]]
 """Names the subjects, and beside them the groups, by whose changes a row becomes doubtful."""
-
-
-class ChangeFeed(Protocol):
-    """What is needed of `directory.feed.Feed`."""
-
-    @property
-    def version(self) -> int:
-        """The newest version that was told."""
-
-    @property
-    def proved_at(self) -> float:
-        """The clock when the last read that succeeded was sent."""
-
-    async def catch_up(self) -> int:
-        """Tell all changes that were committed before this call.
-
-        Raises:
-            directory.errors.Unavailable: the database does not answer.
-        """
 
 
 class _Memory(Generic[T]):

@@ -88,13 +88,13 @@ class Connection:
         Raises:
             gateway.exchange.NotConnected: the connection was lost before.
         """
-        await self.wire.unsubscribe(topic_filter)
+        await self.wire.questions.unsubscribe(topic_filter)
         arrivals = -1
         while arrivals != self.arrivals:
             arrivals = self.arrivals
             await self._in_flight.finished(self.acknowledgements)
             # What the acknowledgements made the broker send comes before its answer.
-            await self.wire.round_trip()
+            await self.wire.questions.round_trip()
 
     async def hold(self) -> None:
         """Take nothing more in hand, and go on until everything that was in hand is acknowledged at the broker.
@@ -105,7 +105,7 @@ class Connection:
         self.holding = True
         await self._in_flight.finished(self.acknowledgements)
         # A connection that is closed while something arrives may lose what it sent last.
-        await self.wire.round_trip()
+        await self.wire.questions.round_trip()
 
 
 class Silent:

@@ -191,7 +191,7 @@ class Link:
                 log.warning("the broker has no shared subscriptions: this must be the only gateway")
             wanted = f"{shared}{self._requests}"
             # Each time: the session may have lost it, or have been made before somebody died.
-            code = await connection.wire.subscribe(wanted)
+            code = await connection.wire.questions.subscribe(wanted)
             if code >= FAILURE:
                 raise NotConnected(
                     f"the broker refuses {wanted} to {self._settings.client_id} (0x{code:02x}): "

@@ -15,17 +15,15 @@ from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
-from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gateway.buffered_socket import BufferedSocket
 from gateway.exchange import NotConnected
-from gateway.packets import FAILURE, Events, Greeting, Incoming
+from gateway.packets import Events, Greeting, Incoming
 from gateway.paho_client import connect, new_client, properties_of
+from gateway.questions import Questions
 from gateway.settings import GatewaySettings
 
 _MISC_S: Final = 1.0
-_NO_RETAINED: Final = 2
-_NOWHERE: Final = "mchat/nowhere"
 _UNLIMITED: Final = 65_535
 
 _MOST_TAKEN: Final = 16
@@ -39,7 +37,12 @@ class Wire:
         settings: where the broker is, and as whom to connect.
         secret: the credential.
         events: told what happens.
+
+    Attributes:
+        questions: what the broker is asked; from `open` on.
     """
+
+    questions: Questions
 
     def __init__(self, settings: GatewaySettings, secret: str, events: Events) -> None:
         self._settings = settings
@@ -48,7 +51,6 @@ class Wire:
         self._loop = asyncio.get_running_loop()
         self._five = settings.protocol == "5"
         self._greeting: asyncio.Future[Greeting] = self._loop.create_future()
-        self._answers: dict[int, asyncio.Future[list[int]]] = {}
         self._closed = self._loop.create_future()
         self._running = self._reading = self._taking = self._flushing = False
         self._taken = 0
@@ -69,6 +71,7 @@ class Wire:
         where = f"{self._settings.host}:{self._settings.port}"
         try:
             self._client = client = self._made(clean)
+            self.questions = Questions(client, five=self._five, patience=self._settings.connect_timeout)
             # In a thread, since paho waits for the connection, for TLS, and for names to be resolved.
             code = await asyncio.to_thread(connect, client, self._settings, clean=clean)
         except (OSError, ValueError) as error:
@@ -115,39 +118,6 @@ class Wire:
         if self._running:
             self._client.ack(packet_id, 1)
 
-    async def subscribe(self, topic_filter: str) -> int:
-        """Subscribe, QoS 1, and return the broker's reason code; from 0x80 on it is a no.
-
-        Raises:
-            NotConnected: no answer in time, or the connection was lost.
-        """
-        if self._five:
-            # What was retained is old: nobody waits for it any more.
-            options = SubscribeOptions(qos=1, retainHandling=_NO_RETAINED)
-            _, packet_id = self._client.subscribe(topic_filter, options=options)
-        else:
-            _, packet_id = self._client.subscribe(topic_filter, 1)
-        codes = await self._answer(packet_id, f"SUBSCRIBE {topic_filter}")
-        return codes[0] if codes else FAILURE
-
-    async def unsubscribe(self, topic_filter: str) -> None:
-        """Unsubscribe.
-
-        Raises:
-            NotConnected: no answer in time, or the connection was lost.
-        """
-        _, packet_id = self._client.unsubscribe(topic_filter)
-        await self._answer(packet_id, f"UNSUBSCRIBE {topic_filter}")
-
-    async def round_trip(self) -> None:
-        """Wait until the broker has taken in all that was sent; what it sent before its answer has arrived then.
-
-        Raises:
-            NotConnected: no answer in time, or the connection was lost.
-        """
-        # MQTT has no other question that paho tells the answer of, and that means nothing.
-        await self.unsubscribe(_NOWHERE)
-
     async def close(self, *, forget: bool) -> None:
         """Send what waits and DISCONNECT, and return when the connection is over.
 
@@ -186,21 +156,6 @@ class Wire:
         client.on_socket_close = self._on_socket_close
         client.on_socket_register_write = self._on_write_wanted
         return client
-
-    async def _answer(self, packet_id: int | None, what: str) -> list[int]:
-        if packet_id is None or not self._running:
-            raise NotConnected(f"{what}: there is no connection")
-        answer: asyncio.Future[list[int]] = self._loop.create_future()
-        self._answers[packet_id] = answer
-        try:
-            async with asyncio.timeout(self._settings.connect_timeout):
-                return await answer
-        except TimeoutError as error:
-            raise NotConnected(
-                f"{what}: the broker did not answer within {self._settings.connect_timeout:g} s"
-            ) from error
-        finally:
-            self._answers.pop(packet_id, None)
 
     # Called by the event loop.
 
@@ -243,11 +198,11 @@ class Wire:
         self._running = False
         if self._timer is not None:
             self._timer.cancel()
-        waited: list[asyncio.Future[Any]] = [self._greeting, *self._answers.values()]
-        for future in waited:
-            if not future.done():
-                future.set_exception(NotConnected(f"the connection was lost: {why}"))
-                future.exception()  # Perhaps nobody waits.
+        lost = f"the connection was lost: {why}"
+        if not self._greeting.done():
+            self._greeting.set_exception(NotConnected(lost))
+            self._greeting.exception()  # Perhaps nobody waits.
+        self.questions.over(lost)
         self._events.lost(why)
 
     # Called by paho.
@@ -302,9 +257,7 @@ class Wire:
     def _on_answer(
         self, client: paho.Client, data: Any, mid: int, codes: list[ReasonCode], found: Any
     ) -> None:
-        answer = self._answers.get(mid)
-        if answer is not None and not answer.done():
-            answer.set_result([code.value for code in codes])
+        self.questions.answered(mid, [code.value for code in codes])
 
     def _on_socket_close(self, client: paho.Client, data: Any, sock: Any) -> None:
         if self._reading:

@@ -8,11 +8,15 @@ from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.exception import MalformedPacket, MQTTException
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
+from paho.mqtt.properties import Properties, VariableByteIntegers
 
 from gateway.buffered_socket import BufferedSocket
 from gateway.settings import GatewaySettings
+
+_QOS = 0x06
+"""The bits of a PUBLISH packet's first byte that say its QoS."""
 
 
 def new_client(settings: GatewaySettings, secret: str, *, clean: bool) -> paho.Client:
@@ -72,12 +76,45 @@ def properties_of(kind: int, **values: Any) -> Properties:
 
 
 class _Client(paho.Client):
-    """Reads and writes through a buffer; paho has no public place to say so (a test tells when this one is gone)."""
+    """Reads and writes through a buffer, and reads what brokers let through.
+
+    paho has no public places to say so; tests tell when these are gone.
+    """
 
     def _create_socket(self) -> BufferedSocket:
         sock: Any = super()._create_socket()
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # Without it an answer takes 44 ms.
         return BufferedSocket(sock)
+
+    def _handle_publish(self) -> MQTTErrorCode:
+        try:
+            return super()._handle_publish()
+        except MQTTException:
+            if self._protocol != MQTTProtocolVersion.MQTTv5:
+                raise
+            # Its properties are the sender's, with texts that paho reads more strictly than brokers do, and than MQTT
+            # says (U+FEFF). The connection would end over it, and the next: the broker sends it again, to each gateway.
+            self._in_packet["packet"] = _without_properties(
+                self._in_packet["packet"], identified=bool(self._in_packet["command"] & _QOS)
+            )
+            return super()._handle_publish()
+
+
+def _without_properties(packet: bytearray, *, identified: bool) -> bytearray:
+    """Take the properties out of a PUBLISH packet of MQTT 5, from its topic on.
+
+    Args:
+        packet: Without its fixed header.
+        identified: Whether it has a packet id.
+
+    Raises:
+        paho.mqtt.exception.MalformedPacket: it ends before its properties.
+    """
+    begin = 2 + int.from_bytes(packet[:2]) + 2 * identified
+    if begin >= len(packet):
+        raise MalformedPacket("a PUBLISH packet without properties")
+    length, size = VariableByteIntegers.decode(packet[begin:])  # type: ignore[no-untyped-call]
+    return packet[:begin] + b"\0" + packet[begin + size + length :]
 
 
 class _TlsSocket(ssl.SSLSocket):

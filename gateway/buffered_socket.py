@@ -39,7 +39,12 @@ class BufferedSocket:
         return self._ended or self._at < len(self._read)
 
     def fill(self) -> None:
-        """Read what has come: called when the socket is readable. What went wrong is the end, for `recv`."""
+        """Read what has come: called when the socket is readable. What went wrong is the end, for `recv`.
+
+        While much of what was read waits still, the rest waits at the other side, which can tell by that.
+        """
+        if len(self._read) - self._at >= _READ_BYTES:
+            return
         try:
             data = self._sock.recv(_READ_BYTES)
             self._ended = not data

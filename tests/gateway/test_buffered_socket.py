@@ -1,5 +1,6 @@
 """What the buffered socket gives paho, over a real pair of sockets."""
 
+import contextlib
 import socket
 from collections.abc import Iterator
 
@@ -47,6 +48,24 @@ def test_what_was_not_taken_comes_before_what_came_later(pair: Pair) -> None:
     ours.fill()
     with pytest.raises(BlockingIOError):
         ours.recv(1)
+
+
+def test_no_more_is_read_than_is_taken(pair: Pair) -> None:
+    """Who sends faster than requests are taken in hand waits: neither memory grows, nor do the others' wait behind."""
+    ours, theirs = pair
+    theirs.setblocking(False)
+    sent = 0
+    for _ in range(50):
+        with contextlib.suppress(BlockingIOError):
+            sent += theirs.send(b"x" * 65_536)
+        ours.fill()
+    assert sent < 50 * 65_536, "the other side had to wait"
+    held = len(ours.recv(1 << 30))
+    assert 0 < held < 3 * 65_536
+    while held < sent:
+        ours.fill()
+        held += len(ours.recv(1 << 30))
+    assert held == sent, "and all of it comes"
 
 
 def test_a_pause_keeps_what_came_and_the_end_too(pair: Pair) -> None:

@@ -23,6 +23,9 @@ Done = Callable[[PublishError | None], None]
 MOST_WAITING: Final = 10_000
 """Publications that wait for their turn at most."""
 
+MOST_BYTES: Final = 128 * 1024 * 1024
+"""Bytes of all that the broker does not have yet: who asks for large answers faster than they go out finds no room."""
+
 STRIKES: Final = 3
 """Connections lost over a publication, the last two while it was alone, after which it is given up."""
 
@@ -73,6 +76,8 @@ class Outgoing:
         self._sent: dict[int, _Publication] = {}
         self._suspects: dict[tuple[str, int], int] = {}
         self._alone = False
+        self._bytes = 0
+        self._full = False
 
     @property
     def open(self) -> int:
@@ -98,7 +103,8 @@ class Outgoing:
                 self._suspect(publication.key)
         self._sent.clear()
         self._waiting.clear()
-        self._alone = False
+        self._alone = self._full = False
+        self._bytes = 0
         for publication in failed:
             publication.done(
                 NotConnected(f"{publication.topic}: the connection was lost before it was published")
@@ -129,6 +135,7 @@ class Outgoing:
         if fault is not None:
             done(fault)
             return
+        self._bytes += len(publication.payload)
         self._waiting.append(publication)
         self._pump()
 
@@ -166,6 +173,9 @@ class Outgoing:
         if publication is None:
             return
         self._alone = False
+        self._bytes -= len(publication.payload)
+        if self._bytes < MOST_BYTES // 2:
+            self._full = False
         if self._suspects:
             self._suspects.pop(publication.key, None)
         error: PublishError | None = None
@@ -194,6 +204,10 @@ class Outgoing:
             return NotConnected(f"{topic}: there is no connection to the broker")
         if len(self._waiting) >= MOST_WAITING:
             return NotConnected(f"{topic}: {MOST_WAITING} publications wait already")
+        # For a while nothing fits: a small answer must not say that a large delivery went out.
+        if self._full or (self._bytes and self._bytes + len(publication.payload) > MOST_BYTES):
+            self._full = True
+            return NotConnected(f"{topic}: {self._bytes} bytes wait already")
         return None
 
     def _pump(self) -> None:

@@ -4,26 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, ValidationError
 from rich.console import Console
 
 from acl_service.errors import AccessError
 from acl_service.policy.tables import PolicyError
 from directory.errors import DirectoryError
-from emqx.api.settings import ApiSettings
-from emqx.desired.settings import DesiredSettings
 from emqx.errors import EmqxError
-from emqx.settings import LaptopSettings
 from gateway.exchange import GatewayError
-from gateway.settings import GatewaySettings
 from mchat.command import app
 from mchat.errors import CommandError
-
-_PREFIXES = {
-    settings.__name__: str(settings.model_config.get("env_prefix"))
-    for settings in (LaptopSettings, ApiSettings, DesiredSettings, GatewaySettings)
-}
 
 
 def main() -> None:
@@ -48,9 +38,21 @@ def fail(message: str) -> None:
     sys.exit(2)
 
 
+def _prefixes() -> dict[str, str]:
+    """What the variables of each class of settings begin with, but for those that begin with ``MCHAT_`` alone."""
+    # Not at the top: the mistake that is to be named was made in one of them.
+    from emqx.api.settings import ApiSettings
+    from emqx.desired.settings import DesiredSettings
+    from emqx.settings import LaptopSettings
+    from gateway.settings import GatewaySettings
+
+    classes = (LaptopSettings, ApiSettings, DesiredSettings, GatewaySettings)
+    return {settings.__name__: str(settings.model_config.get("env_prefix")) for settings in classes}
+
+
 def _setting(title: str, fault: ErrorDetails) -> str:
     """Name a setting as it is set: by its environment variable."""
-    prefix = _PREFIXES.get(title, "MCHAT_")
+    prefix = _prefixes().get(title, "MCHAT_")
     name = "".join(str(part) for part in fault["loc"][:1])
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "literal_error":  # one of a few words, so that its value is none to be hidden

@@ -22,6 +22,7 @@ from emqx.apply.removal import removal
 from emqx.apply.steps import Plan
 from emqx.conf.text import configuration, secret_line
 from emqx.desired.broker import OLDEST, Desired
+from mchat.emqx_check import check
 from mchat.errors import CommandError
 from mchat.settings import CommandSettings, access_settings, api_settings, desired_broker
 
@@ -68,6 +69,9 @@ def conf(
     release = _version(version)
     wanted = desired_broker(access_settings(CommandSettings()))
     typer.echo(secret_line(wanted) if secret else configuration(wanted, release), nl=False)
+
+
+emqx_app.command("check")(check)
 
 
 def _version(text: str) -> Version:

@@ -21,6 +21,7 @@ from directory.secret import new_token, token_digest
 from directory.settings import DirectorySettings
 from mchat.errors import CommandError
 from mchat.roots import open_database
+from mchat.secret_file import write_secret
 from mchat.settings import CommandSettings, SecretFiles
 
 AUTHOR = "mchat-init"
@@ -102,20 +103,6 @@ def make_secrets(files: SecretFiles) -> None:
     if not files.api_key.exists():
         # The name of the pair: no secret by itself, but found beside its secret.
         write_secret(files.api_key, f"mchat-{secrets.token_hex(8)}")
-
-
-def write_secret(path: Path, value: str) -> None:
-    """Write a new file that only its owner can read, never readable by others even for a moment.
-
-    Raises:
-        CommandError: it is there already, or cannot be written.
-    """
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise CommandError(f"{path}: {error.strerror}") from error
-    with os.fdopen(handle, "w") as file:
-        file.write(value + "\n")
 
 
 async def _first_people(database: Database, files: SecretFiles, now_ms: int) -> dict[str, str]:

@@ -14,10 +14,10 @@ from directory.changes import Change
 from directory.database import Database
 from directory.secret import hash_password, new_token, token_digest
 from mchat.errors import CommandError
-from mchat.installation import write_secret
 from mchat.keyboard import author, new_password
 from mchat.roots import now_ms, with_directory
 from mchat.screen import wide_console
+from mchat.secret_file import write_secret
 
 app = typer.Typer(no_args_is_help=True, help="People: add, list, disable, give credentials.")
 

@@ -1,20 +1,25 @@
-"""Settings of the command itself, and where it finds the secrets that ``mchat init`` wrote."""
+"""Settings of the command itself, and where it finds the secrets that ``mchat init`` wrote.
+
+What a package is told is imported when it is asked for: most commands need one or two of them, and each brings
+libraries of its own.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from acl_service.settings import AccessSettings
-from directory.settings import DirectorySettings
-from emqx.api.settings import ApiSettings
-from emqx.desired.broker import Desired, desired
-from emqx.desired.settings import DesiredSettings
-from emqx.settings import LaptopSettings
 from mchat.errors import CommandError
+
+if TYPE_CHECKING:
+    from acl_service.settings import AccessSettings
+    from directory.settings import DirectorySettings
+    from emqx.api.settings import ApiSettings
+    from emqx.desired.broker import Desired
+    from emqx.settings import LaptopSettings
 
 
 class CommandSettings(BaseSettings):
@@ -57,6 +62,8 @@ def directory_settings(command: CommandSettings) -> DirectorySettings:
     """The directory's settings; without a database URL, SQLite's file lies in the folder ``var``, and a secret key
     that is not set comes from the file of ``mchat init``, if it is there.
     """
+    from directory.settings import DirectorySettings
+
     settings = DirectorySettings()
     file = command.secrets.secret_key
     if settings.secret_key is None and settings.secret_key_file is None and file.exists():
@@ -68,6 +75,8 @@ def directory_settings(command: CommandSettings) -> DirectorySettings:
 
 def access_settings(command: CommandSettings) -> AccessSettings:
     """The access service's settings; a secret that is not set comes from the file of ``mchat init``, if it is there."""
+    from acl_service.settings import AccessSettings
+
     settings = AccessSettings()
     files = command.secrets
     if settings.hook_secrets is None and settings.hook_secrets_file is None and files.hook.exists():
@@ -94,6 +103,8 @@ def laptop_settings(command: CommandSettings, access: AccessSettings) -> LaptopS
         ConfigurationError: the file of the hooks' secrets cannot be read.
         emqx.errors.SecretError: nor can a file of the API key.
     """
+    from emqx.settings import LaptopSettings
+
     settings = LaptopSettings()
     files = command.secrets
     if settings.credentials() is None and files.api_key.exists() and files.api_secret.exists():
@@ -115,6 +126,8 @@ def api_settings(command: CommandSettings) -> ApiSettings:
 
     Key and secret belong together: who sets one of them is asked for the other (`ApiSettings.credentials`).
     """
+    from emqx.api.settings import ApiSettings
+
     settings = ApiSettings()
     files = command.secrets
     given = (settings.api_key, settings.api_secret, settings.api_key_file, settings.api_secret_file)
@@ -134,6 +147,9 @@ def desired_broker(access: AccessSettings) -> Desired:
         ConfigurationError: the file of the hooks' secrets cannot be read.
         emqx.desired.broker.SecretUnfit: EMQX would send something else than this secret.
     """
+    from emqx.desired.broker import desired
+    from emqx.desired.settings import DesiredSettings
+
     secrets = access.hook_secret_values()
     if not secrets:
         raise CommandError(

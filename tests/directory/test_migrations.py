@@ -11,12 +11,14 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, select, text
 
 from directory import client_acls, migrations, outbox, schema
 from directory.database import Database
 from directory.errors import SchemaMismatch, Unavailable
 from directory.migrations import check_schema, migrate
+from directory.migrations.upgrade import REVISIONS
 from tests.postgres import PostgresServer
 
 
@@ -31,6 +33,23 @@ async def test_the_steps_make_exactly_the_tables_of_the_schema(database: Databas
     await check_schema(database)
     async with database.read() as connection:
         assert await connection.run_sync(_differences) == []
+
+
+def test_the_revisions_that_are_known_are_those_that_there_are() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    newest_first = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    assert list(REVISIONS) == newest_first[::-1]
+
+
+async def test_a_database_of_two_revisions_is_none_of_ours(database: Database) -> None:
+    async with database.write() as connection:
+        await connection.execute(text("INSERT INTO alembic_version VALUES ('0006')"))
+    with pytest.raises(SchemaMismatch, match="schema 0005, 0006, which this program does not know"):
+        await check_schema(database)
+    async with database.write() as connection:
+        await connection.execute(text("DELETE FROM alembic_version WHERE version_num = '0006'"))
+    await check_schema(database)
 
 
 async def test_ids_are_compared_by_bytes(database: Database) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from pydantic import SecretStr
 
 from acl_service.settings import AccessSettings
@@ -17,8 +16,8 @@ from emqx.desired.broker import OLDEST, desired
 from emqx.desired.settings import DesiredSettings
 from emqx.laptop.hocon import parse
 from gateway.settings import GatewaySettings
-from mchat.command import app
-from mchat.roots import PARTS
+from mchat.catalogue import COMMANDS, load
+from mchat.process_commands import PARTS
 from tests.docker.composition import FOLDER, HOUSE, composition, documented, ours, secret_files, services
 
 ALONE = {"gateway"}
@@ -53,8 +52,9 @@ def test_each_setting_exists(name: str) -> None:
 
 @pytest.mark.parametrize("name", ours())
 def test_each_command_exists(name: str) -> None:
-    words = list(ours()[name]["command"])
-    found: Any = typer.main.get_command(app)
+    first, *words = ours()[name]["command"]
+    assert first in COMMANDS, f"{name}: there is no command {first}"
+    found = load(first)
     while words and hasattr(found, "commands"):
         assert words[0] in found.commands, f"{name}: there is no command {words[0]}"
         found = found.commands[words.pop(0)]

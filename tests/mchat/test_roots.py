@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from acl_service.presence.presence import Times
 from acl_service.settings import AccessSettings
-from mchat.roots import presence_times
+from mchat.service_roots import presence_times
 
 SETTABLE = ("grace", "reconcile", "look", "silence", "history")
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta, Struct, json
 
+from directory.errors import InvalidValue
 from directory.ids import check_text, client_id_fault
 from gateway.errors import MALFORMED, Refused
 
@@ -86,7 +87,8 @@ def _check_endpoint(address: str, *, http: bool) -> None:
     try:
         url = urlsplit(check_text("webhook_endpoint", address, 2_000))
         port_fits = url.port is None or url.port > 0
-    except ValueError:
+    except (ValueError, InvalidValue):
+        # Neither says why: they show the address, and refusals are stored, and read by auditors.
         raise Refused(MALFORMED, "agent_profile.webhook_endpoint is no address: send an https URL") from None
     if url.scheme not in schemes:
         raise Refused(MALFORMED, f"agent_profile.webhook_endpoint must begin with {' or '.join(schemes)}://")

@@ -536,6 +536,7 @@ AGENTS: list[tuple[dict[str, Any], str]] = [
     ({"webhook_endpoint": "https://a:99999/"}, "webhook_endpoint"),
     ({"webhook_endpoint": "https://user:geheim@a/"}, "password"),
     ({"webhook_endpoint": "https://a/\r\nX: y"}, "webhook_endpoint"),
+    ({"webhook_endpoint": "https://a/?key=geheim\x7f"}, "webhook_endpoint"),
     ({"capabilities": []}, "capabilities"),
     ({"capabilities": ["a/b"]}, "a/b"),
     ({"capabilities": ["#"]}, "#"),
@@ -562,6 +563,8 @@ async def test_an_agent_that_cannot_be_called_or_found_is_refused(database: Data
         )
         assert (refused.code, refused.data) == (400, {"field": f"agent_profile.{missing}"})
     assert await stage.count("employee") == 5
+    # Those who read the audit may not all know where an agent is called, and with what.
+    assert "geheim" not in "".join(str(row.detail) for row in await stage.audited())
     async with staged(database, terms=replace(TERMS, agents_over_http=True), instance="gw2") as lenient:
         profile = PROFILE | {"webhook_endpoint": "http://agents.example/"}
         made = await lenient.send(

@@ -25,6 +25,7 @@ class Connection:
         outgoing: what is published: through this connection while it stands.
         in_flight: what is in hand.
         take: given each message, with this connection's acknowledgements.
+        clock: seconds that only grow.
 
     Attributes:
         wire: the connection itself.
@@ -42,9 +43,10 @@ class Connection:
         outgoing: Outgoing,
         in_flight: InFlight,
         take: Callable[[Incoming, Acknowledgements], None],
+        clock: Callable[[], float],
     ) -> None:
-        self.wire = Wire(settings, secret, self)
-        self.acknowledgements = Acknowledgements(self.wire.acknowledge)
+        self.wire = Wire(settings, secret, self, clock)
+        self.acknowledgements = Acknowledgements(self.wire.acknowledge, self.wire.pulse.felt)
         self.lost_because: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.arrivals = 0
         self.holding = False

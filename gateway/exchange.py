@@ -41,7 +41,7 @@ class Arrival(Struct, frozen=True):
     Attributes:
         topic: Of the request, with the service prefix if there is one.
         payload: Its bytes, as the client wrote them.
-        received_at: When it came, seconds of a clock that only grows (`time.monotonic`).
+        received_at: When it came, seconds of a clock that only grows (`gateway.pulse.seconds`).
         response_topic: MQTT 5's Response Topic, whoever it belongs to; None where there is none.
     """
 

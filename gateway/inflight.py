@@ -40,12 +40,19 @@ class Acknowledgements:
 
     Args:
         acknowledge: sends one.
+        lives: whether the connection still brings what somebody waits for (`gateway.pulse`).
     """
 
-    def __init__(self, acknowledge: Callable[[int], None]) -> None:
+    def __init__(self, acknowledge: Callable[[int], None], lives: Callable[[], bool]) -> None:
         self._acknowledge = acknowledge
+        self._lives = lives
         self._due: deque[_Due] = deque()
-        self.over = False
+        self._ended = False
+
+    @property
+    def over(self) -> bool:
+        """Whether the connection is over, or will be as soon as it notices that the process stood still."""
+        return self._ended or not self._lives()
 
     @property
     def open(self) -> int:
@@ -67,7 +74,7 @@ class Acknowledgements:
 
     def end(self) -> None:
         """The connection is over: the broker sends again what was not acknowledged."""
-        self.over = True
+        self._ended = True
         self._due.clear()
 
 

@@ -166,7 +166,8 @@ class Link:
             why = await asyncio.shield(connection.lost_because)
             self._up.clear()
             self._connection, self.figures.greeting, self.figures.subscribed = None, None, ""
-            self._away_since = self._clock()
+            # Not when this was noticed: the process may have stood still since.
+            self._away_since = connection.wire.pulse.last
             if self._stopping:
                 return
             if connection.wanted_over:
@@ -181,9 +182,12 @@ class Link:
             await self._pause()
 
     async def _connect(self) -> Connection:
-        if self._settings.protocol != "5" and self._stale():
+        if self._stale():
             await self._forget_session()
-        connection = Connection(self._settings, self._secret, self.outgoing, self.in_flight, self._take)
+            self._away_since = self._clock()
+        connection = Connection(
+            self._settings, self._secret, self.outgoing, self.in_flight, self._take, self._clock
+        )
         greeting = await connection.wire.open(clean=False)
         try:
             shared = self._settings.share if greeting.shared else ""
@@ -222,12 +226,15 @@ class Link:
     def _stale(self) -> bool:
         """Tell whether the session at the broker may hold requests that nobody waits for any more.
 
-        MQTT 3.1.1 has no expiry of our choosing; nor does it tell how long a process was away before it began.
+        MQTT 3.1.1 has no expiry of our choosing; nor is it known how long a process was away before it began. That of
+        MQTT 5 begins when the broker notices, which is later where the gateway stood still or the line went silent.
         """
-        return self._away_since is None or self._clock() - self._away_since > self._settings.session_expiry
+        if self._away_since is None:
+            return self._settings.protocol != "5"
+        return self._clock() - self._away_since > self._settings.session_expiry
 
     async def _forget_session(self) -> None:
-        wire = Wire(self._settings, self._secret, Silent())
+        wire = Wire(self._settings, self._secret, Silent(), self._clock)
         await wire.open(clean=True)
         await wire.close(forget=True)
 

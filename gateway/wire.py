@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Any, Final
 
 import paho.mqtt.client as paho
@@ -20,10 +21,10 @@ from gateway.buffered_socket import BufferedSocket
 from gateway.exchange import NotConnected
 from gateway.packets import Events, Greeting, Incoming
 from gateway.paho_client import connect, new_client, properties_of
+from gateway.pulse import Pulse
 from gateway.questions import Questions
 from gateway.settings import GatewaySettings
 
-_MISC_S: Final = 1.0
 _UNLIMITED: Final = 65_535
 
 _MOST_TAKEN: Final = 16
@@ -37,17 +38,22 @@ class Wire:
         settings: where the broker is, and as whom to connect.
         secret: the credential.
         events: told what happens.
+        clock: seconds that only grow.
 
     Attributes:
+        pulse: whether the process ran all the time; if not, for longer than a session is kept, the connection ends.
         questions: what the broker is asked; from `open` on.
     """
 
     questions: Questions
 
-    def __init__(self, settings: GatewaySettings, secret: str, events: Events) -> None:
+    def __init__(
+        self, settings: GatewaySettings, secret: str, events: Events, clock: Callable[[], float]
+    ) -> None:
         self._settings = settings
         self._secret = secret
         self._events = events
+        self.pulse = Pulse(clock, settings.session_expiry)
         self._loop = asyncio.get_running_loop()
         self._five = settings.protocol == "5"
         self._greeting: asyncio.Future[Greeting] = self._loop.create_future()
@@ -81,8 +87,10 @@ class Wire:
             raise NotConnected(f"no connection to {where}: {paho.error_string(code)}")
         self._running = self._reading = True
         self._loop.add_reader(sock.fileno(), self._readable, sock)
-        self._timer = self._loop.call_later(_MISC_S, self._misc)
-        self._flush()
+        # CONNECT is not written yet: with it the broker would send again what may be old by now.
+        if self._lives():
+            self._timer = self._loop.call_later(self.pulse.pause, self._misc)
+            self._flush()
         try:
             async with asyncio.timeout(self._settings.connect_timeout):
                 return await self._greeting
@@ -166,6 +174,9 @@ class Wire:
 
     def _take(self, sock: BufferedSocket) -> None:
         """Take in what was read, up to so many messages: those are begun before the next are taken in hand."""
+        self._taking = False
+        if not self._lives():
+            return
         self._taken, sock.paused = 0, False
         self._client.loop_read()
         self._taking = sock.pending and self._client.socket() is sock
@@ -186,9 +197,19 @@ class Wire:
             self._written.set()
 
     def _misc(self) -> None:
-        self._client.loop_misc()
+        if self._lives():
+            self._client.loop_misc()
         if self._running:
-            self._timer = self._loop.call_later(_MISC_S, self._misc)
+            self._timer = self._loop.call_later(self.pulse.pause, self._misc)
+
+    def _lives(self) -> bool:
+        """Feel the pulse; without one, end the connection: nobody waits any more for what it has brought."""
+        if self.pulse.felt():
+            return True
+        longest = self._settings.session_expiry
+        self._over(f"the gateway stood still for more than {longest} s (MCHAT_GATEWAY_SESSION_EXPIRY)")
+        self.abort()
+        return False
 
     def _over(self, why: str) -> None:
         if not self._closed.done():

@@ -39,6 +39,7 @@ from gateway.means import Means
 from gateway.messages import MessageIds
 from gateway.metrics import MetricsCollector
 from gateway.proofs import Proofs
+from gateway.pulse import seconds
 from gateway.pushes import Pushes
 from gateway.router import ROUTER
 from gateway.service import GatewayService
@@ -128,7 +129,7 @@ async def serve_gateway(command: CommandSettings, *, with_parent: bool = False) 
         names = await MessageIds.load(database, directory.sealer(), now_ms())
         house, feed = await stack.enter_async_context(_house(database, terms, directory.feed_poll))
         topics = Topics(terms.service)
-        link = Link(settings, secret, prefix=topics.prefix, clock=time.monotonic, random=random.random)
+        link = Link(settings, secret, prefix=topics.prefix, clock=seconds, random=random.random)
         instance = new_id("gateway_", now_ms())
         deliveries = Deliveries(database, link, instance, now_ms)
         live_clients = BrokerClients(api)
@@ -144,9 +145,7 @@ async def serve_gateway(command: CommandSettings, *, with_parent: bool = False) 
             instance=instance,
             committed=deliveries.committed,
         )
-        dispatcher = Dispatcher(
-            ROUTER, means, clock=time.monotonic, new_trace=lambda: new_id("trace_", now_ms())
-        )
+        dispatcher = Dispatcher(ROUTER, means, clock=seconds, new_trace=lambda: new_id("trace_", now_ms()))
         health = LinkHealth(link, settings)
         application = _application(feed, dispatcher, health)
         stop = await stack.enter_async_context(stop_signals(with_parent=with_parent))

@@ -48,7 +48,8 @@ class Stage:
         self.outgoing = Outgoing(10_000)
         self.outgoing.attach(self.sent, ROOM)
         self.acknowledged: list[int] = []
-        self.acknowledgements = Acknowledgements(self.acknowledged.append)
+        self.lives = True
+        self.acknowledgements = Acknowledgements(self.acknowledged.append, lambda: self.lives)
         self.late: list[tuple[str, bytes]] = []
         self.now = 0.0
         self.figures = Figures()
@@ -70,7 +71,7 @@ class Stage:
 @given(st.permutations(range(1, 9)))
 def test_acknowledgements_go_out_in_the_order_of_arrival(order: list[int]) -> None:
     out: list[int] = []
-    acknowledgements = Acknowledgements(out.append)
+    acknowledgements = Acknowledgements(out.append, lambda: True)
     dues = {packet_id: acknowledgements.expect(packet_id) for packet_id in range(1, 9)}
     settled: set[int] = set()
     for packet_id in order:
@@ -82,7 +83,7 @@ def test_acknowledgements_go_out_in_the_order_of_arrival(order: list[int]) -> No
 
 def test_nothing_is_acknowledged_once_the_connection_is_over() -> None:
     out: list[int] = []
-    acknowledgements = Acknowledgements(out.append)
+    acknowledgements = Acknowledgements(out.append, lambda: True)
     first, second = acknowledgements.expect(1), acknowledgements.expect(2)
     acknowledgements.settle(first)
     acknowledgements.end()
@@ -132,7 +133,7 @@ async def test_what_was_not_begun_when_its_connection_was_lost_is_left_to_the_ne
     await echo.was_asked(1)
     stage.acknowledgements.end()
     stage.outgoing.detach(suspicious=True)
-    stage.acknowledgements = Acknowledgements(stage.acknowledged.append)
+    stage.acknowledgements = Acknowledgements(stage.acknowledged.append, lambda: True)
     stage.outgoing.attach(stage.sent, ROOM)
     stage.ask("a", "s0")
     echo.release("a")
@@ -140,6 +141,23 @@ async def test_what_was_not_begun_when_its_connection_was_lost_is_left_to_the_ne
     assert stage.sent.packets == [("mchat/msg/resp/a/s0", b"s0")], (
         "answered once, on the connection that stands"
     )
+
+
+@pytest.mark.parametrize("lives", [True, False])
+async def test_of_what_a_process_that_stood_still_finds_nothing_is_begun(lives: bool) -> None:
+    """Before the connection itself has noticed."""
+    echo = Echo()
+    echo.hold("a")
+    stage = Stage(echo)
+    stage.ask("a", "s0")
+    stage.ask("a", "s1")
+    await echo.was_asked(1)
+    stage.lives = lives
+    stage.ask("b", "s2")
+    echo.release("a")
+    await until(lambda: stage.hand.count == 0)
+    assert echo.begun == (["s0", "s2", "s1"] if lives else ["s0"])
+    assert len(stage.sent.packets) == (3 if lives else 0)
 
 
 async def test_after_goes_on_by_itself_and_counts_as_in_hand() -> None:

@@ -5,8 +5,8 @@ import json
 import signal
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,16 @@ class Gateway:
         assert self._process is not None
         self._process.kill()
         await self._ended()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """SIGSTOP, and at the end SIGCONT: it hears and does nothing meanwhile, and knows nothing of it."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     async def stop(self) -> int:
         """SIGTERM; returns how it ended."""

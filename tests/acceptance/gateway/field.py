@@ -77,13 +77,14 @@ class FieldClient:
         """Ask and wait for the answer."""
         return await self.sends(json.dumps({"action": action, **params}, ensure_ascii=False).encode())
 
-    async def sends(self, payload: bytes) -> Answer:
-        """Send bytes as a request, and wait for the answer."""
-        seq_id = f"seq_{next(self._numbers):010x}_{time.time_ns() // 1_000_000}"
-        topic = f"{self.prefix}mchat/msg/resp/{self.client_id}/{seq_id}"
+    async def sends(self, payload: bytes, seq_id: str = "") -> Answer:
+        """Send bytes as a request, by default under a number of its own, and wait for the answer."""
+        seq_id = seq_id or f"seq_{next(self._numbers):010x}_{time.time_ns() // 1_000_000}"
+        topic = f"mchat/msg/resp/{self.client_id}/{seq_id}"
+        before = len(self.heard(topic))
         await self.mqtt.publish(f"{self.prefix}mchat/msg/req/{self.client_id}/{seq_id}", payload)
-        await until(lambda: self.heard(topic), ANSWER_S)
-        (answer,) = self.heard(topic)
+        await until(lambda: len(self.heard(topic)) > before, ANSWER_S)
+        (answer,) = self.heard(topic)[before:]
         assert (answer.qos, answer.retain) == (1, False)
         return cut_apart(answer.payload.decode())
 

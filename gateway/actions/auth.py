@@ -109,21 +109,20 @@ async def challenge(caller: Caller, params: Challenge, reads: Reads) -> dict[str
     if wanted is None or wanted.kind != "mutating":
         raise bad("for_action", "is no action that may need a challenge: see docs/actions.md")
     wanted.permission.check(wanted.name, caller)
-    proves = caller.role in means.terms.challenge_proof
-    if proves and (
+    proved = caller.role in means.terms.challenge_proof
+    if proved and (
         params.password is None or not await means.proofs.proves(caller.employee_id, params.password)
     ):
-        raise Refused(
-            FORBIDDEN,
-            f"role {caller.role} proves itself again: send your own credential as password",
-            {"password_required": True},
-        )
+        raise _unproved(caller.role)
     token = TOKEN_PREFIX + secrets.token_urlsafe(24)
     expires_at = request.now_ms + means.terms.challenge_ms
     async with means.database.change(caller.employee_id, request.now_ms) as change:
         change.client_id = caller.client_id
         held = await participants.held(change.connection, caller.employee_id)
-        wanted.permission.check(wanted.name, active(caller.client_id, caller.employee_id, held))
+        asking = active(caller.client_id, caller.employee_id, held)
+        wanted.permission.check(wanted.name, asking)
+        if asking.role in means.terms.challenge_proof and not proved:
+            raise _unproved(asking.role)  # Memory had not heard of the role.
         challenge_id = await challenges.make(
             change.connection,
             Purpose(caller.employee_id, caller.client_id, wanted.name, params.target),
@@ -134,3 +133,11 @@ async def challenge(caller: Caller, params: Challenge, reads: Reads) -> dict[str
         detail = {"for_action": wanted.name, "seq_id": request.seq_id, "trace_id": request.trace_id}
         change.audit("auth.challenge", params.target, detail)
     return {"challenge_id": challenge_id, "token": token, "expires_at": iso(expires_at)}
+
+
+def _unproved(role: str) -> Refused:
+    return Refused(
+        FORBIDDEN,
+        f"role {role} proves itself again: send your own credential as password",
+        {"password_required": True},
+    )

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from directory import credentials, departments, sessions
+from directory import credentials, departments, people, sessions
 from directory.database import Database
+from directory.participants import Participant
 from directory.secret import new_token, token_digest
 from gateway.caller import LiveClient
 from gateway.terms import Terms
@@ -197,6 +198,30 @@ async def test_admins_prove_themselves_again(proved: tuple[Stage, str]) -> None:
     assert await ask("boss", password="correct horse") == 0
     # Others need no proof for what they may do.
     assert await ask("zhang", for_action="auth.bind") == 0
+
+
+async def test_who_became_admin_just_now_proves_itself_too(
+    proved: tuple[Stage, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage, _ = proved
+    token, find = new_token(), stage.house.person
+    before = await find("zhang")
+
+    async def remembered(employee_id: str) -> Participant | None:
+        return before if employee_id == "zhang" else await find(employee_id)
+
+    async with stage.database.change("hr", 2) as change:
+        await credentials.add_token(change, "zhang", token_digest(token))
+        await people.set_role(change, "zhang", "admin")
+    # Memory has not heard of it.
+    monkeypatch.setattr(stage.house, "person", remembered)
+    asked = {"for_action": "employee.update", "target": "root"}
+    for password in ({}, {"password": token}):
+        refused = await stage.send("zhang", "auth.challenge", **asked, **password)
+        assert (refused.code, refused.data) == (403, {"password_required": True})
+    assert await stage.count("challenge") == 0
+    monkeypatch.undo()
+    assert (await stage.send("zhang", "auth.challenge", **asked, password=token)).code == 0
 
 
 async def test_guessing_ends_after_a_few_tries(proved: tuple[Stage, str]) -> None:

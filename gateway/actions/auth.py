@@ -76,17 +76,21 @@ async def _repair(caller: Caller, work: Work) -> None:
         await sessions.store(work.connection, [row])
 
 
+Target = Annotated[str, Meta(pattern=r"^(?:[A-Za-z0-9][A-Za-z0-9._-]{0,63})?\Z")]
+"""An id, or nothing: some actions are about nothing that there is already."""
+
+
 class Challenge(Struct, kw_only=True):
     """Parameters of auth.challenge.
 
     Attributes:
         for_action: The action that is to come (`action` names this one).
-        target: What that one is about: the id of the person, department or group.
+        target: What that one is about: the id of the person, department or group; empty where it names none.
         password: A token or password of the person's own, where its role has to prove itself again.
     """
 
     for_action: Annotated[str, Meta(min_length=1, max_length=64)]
-    target: Id
+    target: Target
     password: Annotated[str, Meta(max_length=MAX_SECRET_BYTES)] | None = None
 
 

@@ -128,6 +128,21 @@ async def test_a_challenge_is_for_its_client_and_its_time(stage: Stage) -> None:
     assert (await stage.send("root", "department.delete", department_id="d", **proof)).code == 0
 
 
+async def test_an_action_about_nothing_can_be_sensitive_too(database: Database, stage: Stage) -> None:
+    terms = replace(TERMS, sensitive=frozenset({"system.notify", "employee.create"}))
+    asked: dict[str, dict[str, Any]] = {
+        "system.notify": {"title": "T", "body": "B"},
+        "employee.create": {"name": "New"},
+    }
+    async with staged(database, terms=terms) as careful:
+        for action, params in asked.items():
+            of_something = await careful.challenge("root", action, "d")
+            refused = await careful.send("root", action, **params, **of_something)
+            assert (refused.code, refused.data) == (403, {"challenge_required": True})
+            proof = await careful.challenge("root", action, "")
+            assert (await careful.send("root", action, **params, **proof)).code == 0
+
+
 async def test_of_two_actions_with_one_challenge_one_is_done(stage: Stage) -> None:
     proof = await stage.challenge("root", "department.delete", "d")
     ends = await asyncio.gather(

@@ -115,7 +115,7 @@ async def prune(database: Database, now_ms: int, keep_ms: int) -> int:
 
 
 async def _once(means: Means, request: Request, employee_id: str, action: Action, params: Any) -> Outcome:
-    async with means.database.write() as connection:
+    async with means.turns.of(employee_id), means.database.write() as connection:
         change = Change(connection, employee_id, request.now_ms, client_id=request.client_id)
         caller = await _caller(change, request, employee_id)
         before = await requests.claim(

@@ -14,6 +14,7 @@ from gateway.proofs import Proofs
 from gateway.refusals import Refusals
 from gateway.terms import Terms
 from gateway.topics import Topics
+from gateway.turns import Turns
 
 
 class MessageNames(Protocol):
@@ -39,6 +40,7 @@ class Means:
         instance: This gateway's name among others.
         committed: Called after a commit with the messages that it left.
         refusals: How many refusals of a client are audited.
+        turns: One transaction at a time for each person.
     """
 
     database: Database
@@ -52,3 +54,4 @@ class Means:
     instance: str
     committed: Callable[[Sequence[Left]], None]
     refusals: Refusals = field(default_factory=Refusals)
+    turns: Turns = field(default_factory=Turns)

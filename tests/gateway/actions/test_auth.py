@@ -143,6 +143,27 @@ async def test_an_action_about_nothing_can_be_sensitive_too(database: Database, 
             assert (await careful.send("root", action, **params, **proof)).code == 0
 
 
+@pytest.mark.parametrize(("change", "code"), [("role", 403), ("status", 401)])
+async def test_who_may_not_any_more_gets_no_challenge_whatever_memory_says(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, change: str, code: int
+) -> None:
+    person = await stage.house.person("boss")
+
+    async def remembered(employee_id: str) -> Participant | None:
+        return person
+
+    monkeypatch.setattr(stage.house, "person", remembered)
+    asked = {"for_action": "department.delete", "target": "d"}
+    assert (await stage.send("boss", "auth.challenge", **asked)).code == 0
+    async with stage.database.change("hr", 2) as written:
+        if change == "role":
+            await people.set_role(written, "boss", "employee")
+        else:
+            await people.set_status(written, "boss", "disabled")
+    assert (await stage.send("boss", "auth.challenge", **asked)).code == code
+    assert await stage.count("challenge") == 1
+
+
 async def test_of_two_actions_with_one_challenge_one_is_done(stage: Stage) -> None:
     proof = await stage.challenge("root", "department.delete", "d")
     ends = await asyncio.gather(

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from directory import people, registrations
 from directory.database import Database
+from directory.errors import Unavailable
 from gateway.caller import LiveClient
 from gateway.envelope import MAX_REQUEST_BYTES
 from gateway.exchange import Arrival
@@ -219,8 +220,6 @@ async def test_what_is_refused_by_the_link_is_answered_without_doing_anything(st
 
 async def test_a_database_that_is_away_is_503(stage: Stage, database: Database) -> None:
     async def away() -> None:
-        from directory.errors import Unavailable
-
         raise Unavailable("postgresql://hidden@host/db is away")
 
     stage.means.database.read = stage.means.database.write = lambda: _raising(away)  # type: ignore[method-assign, assignment, return-value]
@@ -229,6 +228,27 @@ async def test_a_database_that_is_away_is_503(stage: Stage, database: Database) 
         assert answer.code == 503 and b"hidden" not in answer.raw
     # What needs no database goes on.
     assert (await stage.send("zhang", "config.server")).code == 0
+
+
+class _Away:
+    """A feed that proved itself so many seconds ago, and cannot any more."""
+
+    version = 0
+
+    def __init__(self, seconds: float) -> None:
+        self.proved_at = time.monotonic() - seconds
+
+    async def catch_up(self) -> int:
+        raise Unavailable("away")
+
+
+async def test_memory_answers_for_a_bounded_time_without_the_directory(stage: Stage) -> None:
+    asked: dict[str, Any] = {"to_employee_id": "li", "content": "x"}
+    assert (await stage.send("zhang", "msg.send_private", **asked)).code == 0
+    for seconds, code in ((TERMS.grace_s - 30, 0), (TERMS.grace_s, 503)):
+        stage.house.follow(_Away(seconds))
+        answer = await stage.send("zhang", "msg.send_private", **asked)
+        assert (answer.code, bool(answer.delivered)) == (code, code == 0)
 
 
 class _raising:  # noqa: N801 - a context manager

@@ -12,7 +12,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from directory.errors import InvalidValue
 from directory.schema import outbox
-from directory.work import COLUMNS, Backlog, OutboxRow, backlog, in_effect, outbox_row, pending, recent, some
+from directory.work import (
+    COLUMNS,
+    Backlog,
+    OutboxRow,
+    backlog,
+    in_effect,
+    of_these_in_effect,
+    outbox_row,
+    pending,
+    recent,
+    some,
+)
 
 __all__ = [
     "MAX_PROGRESS",
@@ -26,6 +37,7 @@ __all__ = [
     "in_effect",
     "look_again",
     "note",
+    "of_these_in_effect",
     "pending",
     "postpone",
     "prune",

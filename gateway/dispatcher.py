@@ -29,6 +29,7 @@ from gateway.means import Means
 from gateway.metrics import Metrics
 from gateway.reads import Reads, Relay, Relayed
 from gateway.request import Request
+from gateway.revocations import Revocations
 from gateway.router import Action, Router
 from gateway.topics import Route
 
@@ -79,6 +80,7 @@ class Dispatcher:
         self._clock = clock
         self._new_trace = new_trace
         self.metrics = metrics or Metrics()
+        self._revocations = Revocations(means.database)
 
     async def handle(self, arrival: Arrival) -> Reply:
         """Do what a request asks for, and answer it; one without a valid client or sequence id is dropped."""
@@ -90,7 +92,9 @@ class Dispatcher:
         self._tell(arrival, route, trace_id, answer)
         topic = self._response_topic(arrival, route)
         if answer.outcome is not None and answer.outcome.revocation is not None:
-            return Reply(topic, None, after=partial(idempotency.in_force, self._means, answer.outcome))
+            wait_ms = self._means.terms.revocation_wait_ms
+            after = partial(idempotency.in_force, self._revocations, wait_ms, answer.outcome)
+            return Reply(topic, None, after=after)
         return Reply(topic, answer.response, answer.deliveries)
 
     def refuse(self, arrival: Arrival, code: Literal[413, 503]) -> Reply:

@@ -6,7 +6,6 @@ before it failed is undone alone, so that its refusal is stored too: a duplicate
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from gateway.deliveries import KIND, WORKER, Left, delivery
 from gateway.errors import CONFLICT, FAULT, NO_SESSION, OVERLOADED, Refused, refusal
 from gateway.means import Means
 from gateway.request import Request
+from gateway.revocations import Revocations
 from gateway.router import Action
 from gateway.unit_of_work import Work
 
@@ -35,9 +35,6 @@ _AGAIN_WITHIN_S: Final = 2.5
 
 _PRUNE_ROWS: Final = 2_000
 _PRUNE_STEPS: Final = 200
-
-_LOOK_S: Final = 0.025
-"""Seconds between two looks whether a revocation is in force."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +77,12 @@ async def carry_out(means: Means, request: Request, employee_id: str, action: Ac
         return await _once(means, request, employee_id, action, params)
 
 
-async def in_force(means: Means, outcome: Outcome) -> bytes:
-    """Wait, as long as the terms allow, for the revocation that an answer speaks of; return the answer."""
+async def in_force(revocations: Revocations, wait_ms: int, outcome: Outcome) -> bytes:
+    """Wait, for `wait_ms` at most, for the revocation that an answer speaks of; return the answer."""
     assert outcome.revocation is not None  # noqa: S101 - only called for such
-    deadline = time.monotonic() + means.terms.revocation_wait_ms / 1_000
-    while time.monotonic() < deadline:
-        try:
-            async with means.database.read() as connection:
-                if await outbox.in_effect(connection, outcome.revocation):
-                    return _done(outcome.response)
-        except DirectoryError:
-            break  # `pending` is true as far as anybody knows.
-        await asyncio.sleep(_LOOK_S)
-    return outcome.response
+    if await revocations.in_effect(outcome.revocation, wait_ms / 1_000):
+        return _done(outcome.response)
+    return outcome.response  # `pending` is true as far as anybody knows.
 
 
 async def prune(database: Database, now_ms: int, keep_ms: int) -> int:

@@ -87,10 +87,9 @@ class Wire:
             raise NotConnected(f"no connection to {where}: {paho.error_string(code)}")
         self._running = self._reading = True
         self._loop.add_reader(sock.fileno(), self._readable, sock)
-        # CONNECT is not written yet: with it the broker would send again what may be old by now.
-        if self._lives():
-            self._timer = self._loop.call_later(self.pulse.pause, self._misc)
-            self._flush()
+        # Before CONNECT is written: it makes the broker send again what may be old by now.
+        self._misc()
+        self._flush()
         try:
             async with asyncio.timeout(self._settings.connect_timeout):
                 return await self._greeting
@@ -174,9 +173,6 @@ class Wire:
 
     def _take(self, sock: BufferedSocket) -> None:
         """Take in what was read, up to so many messages: those are begun before the next are taken in hand."""
-        self._taking = False
-        if not self._lives():
-            return
         self._taken, sock.paused = 0, False
         self._client.loop_read()
         self._taking = sock.pending and self._client.socket() is sock
@@ -197,19 +193,14 @@ class Wire:
             self._written.set()
 
     def _misc(self) -> None:
-        if self._lives():
-            self._client.loop_misc()
+        if not self.pulse.felt():
+            # Whoever begins requests feels it too, perhaps before this is called.
+            longest = self._settings.session_expiry
+            self._over(f"the gateway stood still for more than {longest} s (MCHAT_GATEWAY_SESSION_EXPIRY)")
+            self.abort()
+        self._client.loop_misc()
         if self._running:
             self._timer = self._loop.call_later(self.pulse.pause, self._misc)
-
-    def _lives(self) -> bool:
-        """Feel the pulse; without one, end the connection: nobody waits any more for what it has brought."""
-        if self.pulse.felt():
-            return True
-        longest = self._settings.session_expiry
-        self._over(f"the gateway stood still for more than {longest} s (MCHAT_GATEWAY_SESSION_EXPIRY)")
-        self.abort()
-        return False
 
     def _over(self, why: str) -> None:
         if not self._closed.done():

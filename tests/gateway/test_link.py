@@ -231,7 +231,7 @@ async def test_one_that_stood_still_says_so_though_nothing_came(place: Place) ->
 async def test_one_that_stands_still_while_it_connects_begins_anew(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without CONNECT: the broker would answer it with what is old by now."""
+    """What the broker sends again at once is old by then."""
     now = 100.0
     echo = Echo()
     line = await place.line()

@@ -120,7 +120,10 @@ async def challenge(caller: Caller, params: Challenge, reads: Reads) -> dict[str
         raise _unproved(caller.role)
     token = TOKEN_PREFIX + secrets.token_urlsafe(24)
     expires_at = request.now_ms + means.terms.challenge_ms
-    async with means.database.change(caller.employee_id, request.now_ms) as change:
+    async with (
+        means.turns.of(caller.employee_id),
+        means.database.change(caller.employee_id, request.now_ms) as change,
+    ):
         change.client_id = caller.client_id
         held = await participants.held(change.connection, caller.employee_id)
         asking = active(caller.client_id, caller.employee_id, held)

@@ -44,7 +44,16 @@ async def test_who_waits_too_long_or_goes_away_leaves_nothing_behind() -> None:
         assert len(turns) == 1
 
 
-async def test_a_person_with_many_clients_leaves_connections_to_others(database: Database) -> None:
+ASKED: dict[str, dict[str, object]] = {
+    "employee.update": {"employee_id": "ann", "updates": {"name": "A"}},
+    "auth.challenge": {"for_action": "employee.update", "target": "ann"},
+}
+
+
+@pytest.mark.parametrize("action", ASKED)
+async def test_a_person_with_many_clients_leaves_connections_to_others(
+    database: Database, action: str
+) -> None:
     clients = [f"ann_{number}" for number in range(15)]
     async with staged(database) as stage:
         await join(database, "ann", "bob")
@@ -53,12 +62,7 @@ async def test_a_person_with_many_clients_leaves_connections_to_others(database:
             assert (await stage.send(client, "config.server")).code == 0
         async with database.write() as connection:
             await participants.held(connection, "ann")
-            asked = [
-                asyncio.create_task(
-                    stage.send(one, "employee.update", employee_id="ann", updates={"name": "A"})
-                )
-                for one in clients
-            ]
+            asked = [asyncio.create_task(stage.send(one, action, **ASKED[action])) for one in clients]
             async with asyncio.timeout(3):
                 for _ in range(50):
                     assert (await stage.send("bob", "employee.get", employee_id="ann")).code == 0

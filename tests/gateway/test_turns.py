@@ -1,6 +1,7 @@
 """One transaction at a time for each person, so that nobody takes all connections of the database."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,7 @@ async def test_who_waits_too_long_or_goes_away_leaves_nothing_behind() -> None:
         assert len(turns) == 1
 
 
-ASKED: dict[str, dict[str, object]] = {
+ASKED: dict[str, dict[str, Any]] = {
     "employee.update": {"employee_id": "ann", "updates": {"name": "A"}},
     "auth.challenge": {"for_action": "employee.update", "target": "ann"},
 }

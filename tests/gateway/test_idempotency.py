@@ -259,6 +259,13 @@ REQUESTS: list[tuple[str, dict[str, Any]]] = [
     ("department.create", {"name": "C", "department_id": "c"}),
     ("department.delete", {"department_id": "c"}),
     ("system.notify", {"title": "T", "body": "B"}),
+    ("group.create", {"name": "G", "group_id": "g", "member_ids": ["li"]}),
+    ("group.member_remove", {"group_id": "g", "member_ids": ["li"]}),
+    ("group.member_add", {"group_id": "g", "member_ids": ["li", "zhang"]}),
+    ("group.member_role", {"group_id": "g", "employee_id": "zhang", "role": "owner"}),
+    ("group.dismiss", {"group_id": "g"}),
+    ("employee.update", {"employee_id": "li", "updates": {"status": "disabled"}}),
+    ("employee.delete", {"employee_id": "zhang"}),
 ]
 
 
@@ -277,12 +284,13 @@ async def _run(url: str, sends: list[int]) -> tuple[dict[int, Any], list[Any]]:
         for table in tables:
             await connection.execute(delete(getattr(schema, table)))
         await connection.execute(schema.department.update().values(parent_id=None))
-        await connection.execute(delete(schema.employee))
-        await connection.execute(delete(schema.department))
+        for name in ("group_member", "group", "employee", "department"):
+            await connection.execute(delete(getattr(schema, name)))
     await join(database, "root", role="admin")
+    await join(database, "li", "zhang")
     from dataclasses import replace
 
-    terms = replace(TERMS, sensitive=frozenset())
+    terms = replace(TERMS, sensitive=frozenset(), revocation_wait_ms=0)
     answers: dict[int, Any] = {}
     async with AsyncExitStack() as stack:
         gateways = [
@@ -295,9 +303,17 @@ async def _run(url: str, sends: list[int]) -> tuple[dict[int, Any], list[Any]]:
             told = (answer.code, answer.data if answer.code else sorted(answer.data), answer.raw)
             assert answers.setdefault(number, told) == told, "a duplicate was answered otherwise"
     async with database.read() as connection:
-        rows = [
+        rows: list[Any] = [
             (row.department_id, row.name, row.parent_id)
             for row in await connection.execute(schema.department.select().order_by("department_id"))
+        ]
+        rows += [
+            (row.employee_id, row.status)
+            for row in await connection.execute(schema.employee.select().order_by("employee_id"))
+        ]
+        rows += [
+            (row.group_id, row.employee_id, row.role)
+            for row in await connection.execute(schema.group_member.select().order_by("employee_id"))
         ]
         left = [
             (row.worker, row.kind)

@@ -1,37 +1,32 @@
-"""The command line as a person uses it: each command a process of its own, in a folder of its own."""
+"""The command line as a person uses it: each command in a process of its own, in a folder of its own."""
 
 import re
 import socket
 import sqlite3
 import stat
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance.processes import environment
+from tests.mchat import forked
 from tests.postgres import free_port
 
+BINDS = (
+    *("hooks_bind", "admin_bind", "gateway_bind"),
+    *("laptop_tcp_bind", "laptop_ws_bind", "laptop_api_bind"),
+)
 Mchat = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
 def mchat(tmp_path: Path) -> Mchat:
     def run(*arguments: str, **settings: object) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "mchat", *arguments],
-            cwd=tmp_path,
-            env={
-                **environment(tmp_path, var="var"),
-                **{f"MCHAT_{k.upper()}": str(v) for k, v in settings.items()},
-            },
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        # Whatever runs on this machine by itself has the addresses of the defaults.
+        free = {name: f"127.0.0.1:{free_port()}" for name in BINDS}
+        return forked.mchat(arguments, tmp_path, environment(tmp_path, **{**free, "var": "var", **settings}))
 
     return run
 
@@ -208,25 +203,16 @@ def test_a_taken_port_is_one_clear_line(mchat: Mchat) -> None:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         assert "MCHAT_HOOKS_BIND" in one_line(mchat("serve", hooks_bind=address))
         assert "MCHAT_ADMIN_BIND" in one_line(mchat("serve", "admin", admin_bind=address))
-        free = {"hooks_bind": f"127.0.0.1:{free_port()}", "admin_bind": f"127.0.0.1:{free_port()}"}
-        assert "MCHAT_LAPTOP_TCP_BIND" in one_line(mchat("up", laptop_tcp_bind=address, **free))
+        assert "MCHAT_LAPTOP_TCP_BIND" in one_line(mchat("up", laptop_tcp_bind=address))
         assert "a port that is known" in one_line(mchat("up", hooks_bind="127.0.0.1:0"))
-        for setting in ("laptop_tcp_bind", "laptop_ws_bind", "laptop_api_bind"):
-            free[setting] = f"127.0.0.1:{free_port()}"
-        assert "MCHAT_GATEWAY_BIND" in one_line(mchat("up", gateway_bind=address, **free))
-        free["gateway_bind"] = f"127.0.0.1:{free_port()}"
+        assert "MCHAT_GATEWAY_BIND" in one_line(mchat("up", gateway_bind=address))
         more = f'[{{"bind": "{address}"}}]'
-        assert "MCHAT_LAPTOP_LISTENERS" in one_line(mchat("up", laptop_listeners=more, **free))
+        assert "MCHAT_LAPTOP_LISTENERS" in one_line(mchat("up", laptop_listeners=more))
         assert address in one_line(mchat("laptop", laptop_tcp_bind=address))
 
 
 def test_a_hook_secret_that_would_refuse_everybody_is_one_clear_line(mchat: Mchat, tmp_path: Path) -> None:
-    binds = (
-        *("hooks_bind", "admin_bind", "gateway_bind"),
-        *("laptop_tcp_bind", "laptop_ws_bind", "laptop_api_bind"),
-    )
-    free = {name: f"127.0.0.1:{free_port()}" for name in binds}
-    line = one_line(mchat("up", **free, laptop_hook_secret="a-secret-of-nobody-else"))
+    line = one_line(mchat("up", laptop_hook_secret="a-secret-of-nobody-else"))
     for word in (
         "MCHAT_LAPTOP_HOOK_SECRET is set",
         "var/secrets/hook",

@@ -10,7 +10,7 @@ from directory import departments
 from directory.departments import Department
 from directory.instants import iso
 from gateway.caller import Caller
-from gateway.parameters import Cursor, Id, Int32, Limit, Name
+from gateway.parameters import Cursor, Id, Int32, Limit, Name, bad
 from gateway.permissions import ADMIN, ANYONE
 from gateway.reads import Reads
 from gateway.router import action
@@ -91,6 +91,8 @@ async def update(caller: Caller, params: Update, work: Work) -> dict[str, Any]:
         department_id, updated_at.
     """
     updates = params.updates
+    if all(getattr(updates, field) is UNSET for field in updates.__struct_fields__):
+        raise bad("updates", "is empty, name what changes")
     await work.change.lock("departments")
     before = await departments.get(work.connection, params.department_id)
     parent_id = before.parent_id if updates.parent_id is UNSET else updates.parent_id

@@ -46,7 +46,7 @@ async def test_a_caller_is_checked_in_order(stage: Stage) -> None:
     assert unknown.code == 400 and "Unknown action" in unknown.message
     # Parameters before permission, permission before existence.
     assert (await stage.send("zhang", "department.update", department_id=7)).code == 400
-    missing: dict[str, Any] = {"department_id": "nowhere", "updates": {}}
+    missing: dict[str, Any] = {"department_id": "nowhere", "updates": {"name": "D"}}
     assert (await stage.send("zhang", "department.update", **missing)).code == 403
     assert (await stage.send("root", "department.update", **missing)).code == 404
 

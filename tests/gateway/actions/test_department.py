@@ -112,6 +112,14 @@ async def test_what_is_malformed_is_refused_by_name(
     assert await stage.count("request") == 0
 
 
+async def test_an_update_of_nothing_is_refused_by_name(stage: Stage) -> None:
+    await stage.send("root", "department.create", name="D", department_id="d")
+    refused = await stage.send("root", "department.update", department_id="d", updates={})
+    assert (refused.code, refused.data) == (400, {"field": "updates"})
+    moved = await stage.send("root", "department.update", department_id="d", updates={"parent_id": None})
+    assert moved.code == 0
+
+
 async def test_a_name_with_controls_is_refused(stage: Stage) -> None:
     refused = await stage.send("root", "department.create", name="a\x00b")
     assert refused.code == 400 and "U+0000" in refused.message

@@ -351,11 +351,14 @@ async def test_the_last_active_admin_stays(stage: Stage) -> None:
 
 
 async def test_who_is_deleted_is_gone_for_good(stage: Stage) -> None:
+    async with stage.database.change("hr", 2) as change:
+        await credentials.add_token(change, "li", "ab" * 32)
     refused = await stage.send("root", "employee.delete", employee_id="li")
     assert (refused.code, refused.data) == (403, {"challenge_required": True})
     proof = await stage.challenge("root", "employee.delete", "li")
     gone = await stage.send("root", "employee.delete", employee_id="li", **proof)
     assert gone.data == {"employee_id": "li", "deleted_at": NOW}
+    assert await usable(stage, "li") == []
     async with stage.database.read() as connection:
         assert await groups.members(connection, "g") == []
     assert (await stage.send("li", "employee.list")).code == 401

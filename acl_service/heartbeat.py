@@ -1,4 +1,4 @@
-"""This process in the table of replicas: that it answers the broker, and up to which change (decision 8).
+"""This process in the table of replicas: that it answers, and up to which change (decision 8).
 
 A revocation is confirmed only when every process that answers has taken it in, so a process says that it is there
 before it answers anything, and goes on saying how far it has come. Silence is safe: the enforcer then waits for as
@@ -31,7 +31,7 @@ class Heartbeat:
         database: the directory.
         feed_version: the newest change that memory has taken in; read before each write, so that the row never says
             more than is true.
-        kind: what the process does; the enforcer waits for `hooks`.
+        kind: what the process does; the enforcer waits for those of `directory.replicas.ANSWERING`.
         replica_id: another one after each start.
         now_ms: wall clock, milliseconds since the epoch.
         every_s: pause between two writes (seconds).

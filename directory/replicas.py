@@ -1,13 +1,17 @@
-"""Which processes answer the broker, and up to which version each has applied changes (decision 8)."""
+"""Which processes answer by rights in memory, and up to which version each has applied changes (decision 8)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from directory.schema import replica
+
+ANSWERING: Final = ("hooks", "gateway")
+"""Kinds of processes that let somebody do something by what they remember: a revocation waits for each of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +20,7 @@ class Replica:
 
     Attributes:
         replica_id: Its name, another one after each start.
-        kind: What it does, like `hooks`.
+        kind: What it does, like those of `ANSWERING`.
         applied_version: The feed version up to which it answers.
         started_at: Milliseconds since the epoch.
         seen_at: When it last said so, milliseconds since the epoch.
@@ -49,11 +53,11 @@ async def beat(connection: AsyncConnection, one: Replica) -> None:
     )
 
 
-async def list_(connection: AsyncConnection, kind: str | None = None) -> Sequence[Replica]:
-    """List the processes that were not forgotten, silent ones too."""
+async def list_(connection: AsyncConnection, *kinds: str) -> Sequence[Replica]:
+    """List the processes of these kinds, or of all, that were not forgotten, silent ones too."""
     query = select(replica).order_by(replica.c.replica_id)
-    if kind is not None:
-        query = query.where(replica.c.kind == kind)
+    if kinds:
+        query = query.where(replica.c.kind.in_(kinds))
     return [Replica(**row._mapping) for row in await connection.execute(query)]
 
 

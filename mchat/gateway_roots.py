@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import gc
 import random
-import time
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 from typing import Final
@@ -20,6 +19,7 @@ from starlette.routing import Route
 
 import gateway.actions  # noqa: F401 - registers them
 from acl_service.health import Ready, live
+from acl_service.heartbeat import Heartbeat
 from directory.database import Database
 from directory.errors import DirectoryError
 from directory.feed import Feed
@@ -153,6 +153,11 @@ async def serve_gateway(command: CommandSettings, *, with_parent: bool = False) 
         stack.push_async_callback(_cancel, pruning)
         pushes = Pushes(database, link, topics, instance, now_ms)
         stack.push_async_callback(_cancel, asyncio.create_task(pushes.run(), name="pushes"))
+        # Before any request comes, until none does: a revocation waits for all who answer from memory (decision 8).
+        heartbeat = Heartbeat(
+            database, lambda: house.version, kind="gateway", replica_id=instance, now_ms=now_ms
+        )
+        await stack.enter_async_context(heartbeat.beating())
         service = GatewayService(database, settings, link, deliveries, dispatcher, now_ms)
         await stack.enter_async_context(service.running())
         log.info("serving", parts=["gateway"], client_id=settings.client_id, health=settings.bind)
@@ -162,8 +167,8 @@ async def serve_gateway(command: CommandSettings, *, with_parent: bool = False) 
 
 @contextlib.asynccontextmanager
 async def _house(database: Database, terms: Terms, poll_s: float) -> AsyncIterator[tuple[House, Feed]]:
-    house = House(database, time.monotonic, stale_s=terms.stale_s, grace_s=terms.grace_s)
-    feed = Feed(database, on_change=house.apply, poll_s=poll_s)
+    house = House(database, seconds, stale_s=terms.stale_s, grace_s=terms.grace_s)
+    feed = Feed(database, on_change=house.apply, poll_s=poll_s, clock=seconds)
     await feed.start()
     try:
         house.follow(feed)

@@ -1,7 +1,7 @@
 """The second look: a change is done when it was seen in force after every replica had applied it (decision 8).
 
-A hook replica that has not heard of a change may still let somebody in, or let him subscribe. So the sessions of a
-change are looked at again, new ones too, until none can have been let in by older rights.
+A hook replica that has not heard of a change may still let somebody in, or let him subscribe, and a gateway may relay
+what he says. So the sessions of a change are looked at again, new ones too, until nobody answers by older rights.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class Confirmer:
         if not rows:
             return
         async with self._database.read() as connection:
-            heard = await replicas.list_(connection, "hooks")
+            heard = await replicas.list_(connection, *replicas.ANSWERING)
         applied = Applied(heard, self._now_ms(), self._silence_ms)
         scopes: dict[int, Scope] = {}
         draining: list[Session] | None = None

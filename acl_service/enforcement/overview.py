@@ -25,7 +25,7 @@ MOST_OPEN: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """A process that answers the broker and has not applied every change that work waits for.
+    """A process that answers the broker or clients and has not applied every change that work waits for.
 
     Attributes:
         replica_id: its name.
@@ -131,7 +131,7 @@ async def overview(database: Database, now_ms: int, silence_ms: int, last: int) 
         pending = await outbox.pending(connection, WORKER, MOST_OPEN)
         drains = await outbox.pending(connection, GATEWAY, MOST_OPEN) if pending else ()
         done = await outbox.recent(connection, WORKER, last)
-        heard = await replicas.list_(connection, "hooks")
+        heard = await replicas.list_(connection, *replicas.ANSWERING)
         told = any(row.progress for row in pending)
         given = await client_acls.count(connection) if told else None
     applied = Applied(heard, now_ms, silence_ms)

@@ -1,4 +1,4 @@
-"""Whether every process that answers the broker has applied a change (decision 8)."""
+"""Whether every process that answers the broker or clients has applied a change (decision 8)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from directory.replicas import Replica
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What the hook replicas said at one moment.
+    """What the replicas said at one moment.
 
     Attributes:
-        replicas: those that answer the broker, silent ones too.
+        replicas: those that answer (`directory.replicas.ANSWERING`), silent ones too.
         now_ms: that moment, milliseconds since the epoch.
         silence_ms: after how long a silent replica serves nobody from memory any more (MCHAT_FEED_STALE and
             MCHAT_OUTAGE_GRACE together).

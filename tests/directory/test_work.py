@@ -151,6 +151,7 @@ async def test_replicas_say_what_they_applied_and_it_never_goes_back(database: D
         ):
             await replicas.beat(connection, beat)
         assert await replicas.list_(connection, "hooks") == [one]
+        assert [each.replica_id for each in await replicas.list_(connection, "hooks", "x")] == ["r1", "r2"]
         later = replace(one, applied_version=6, seen_at=12)
         await replicas.beat(connection, later)
         assert await replicas.forget_silent(connection, 12) == 1

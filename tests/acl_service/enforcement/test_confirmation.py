@@ -17,10 +17,11 @@ AGAIN_MS = 2_000
 
 
 class Lagging:
-    """A hook replica that has heard of nothing since it was made; it says so, or is silent."""
+    """A replica that has heard of nothing since it was made; it says so, or is silent."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, kind: str = "hooks") -> None:
         self._stage = stage
+        self._kind = kind
         self._version = stage.service.memory.version
 
     async def beat(self) -> None:
@@ -29,10 +30,14 @@ class Lagging:
     async def catches_up(self) -> None:
         await self._write(self._stage.service.memory.version)
 
+    async def leaves(self) -> None:
+        async with self._stage.database.write() as connection:
+            await replicas.leave(connection, "lagging")
+
     async def _write(self, version: int) -> None:
         now_ms = self._stage.clock()
         async with self._stage.database.write() as connection:
-            await replicas.beat(connection, Replica("lagging", "hooks", version, now_ms, now_ms))
+            await replicas.beat(connection, Replica("lagging", self._kind, version, now_ms, now_ms))
 
 
 @pytest.fixture
@@ -160,3 +165,32 @@ async def test_work_that_waits_for_a_replica_does_not_hold_up_other_work(
     stood.clock.ahead_ms += AGAIN_MS
     await stood.settled()
     assert stood.topics("bob_pc") == {TEAM}
+
+
+@pytest.mark.parametrize("ends", ["leaves", "catches_up"])
+async def test_a_gateway_that_lags_is_waited_for(stood: Stage, ends: str) -> None:
+    """It relays messages by what it remembers."""
+    async with stood.working():
+        await stood.settled()
+        gateway = Lagging(stood, "gateway")
+        await gateway.beat()
+        await stood.leave("team", "bob")
+        await stood.enforced()
+        for _ in range(2):
+            stood.wire.requests.clear()
+            await later(stood, gateway)
+            await until(lambda: stood.wire.requests)
+        assert [row.kind for row in await stood.work()] == ["member_removed"]
+        await getattr(gateway, ends)()
+        stood.clock.ahead_ms += AGAIN_MS
+        await stood.settled()
+
+
+async def test_a_process_that_answers_nobody_is_not_waited_for(stood: Stage) -> None:
+    async with stood.working():
+        await stood.settled()
+        await Lagging(stood, "worker").beat()
+        await stood.leave("team", "bob")
+        await stood.enforced()
+        stood.clock.ahead_ms += AGAIN_MS
+        await stood.settled()

@@ -99,16 +99,18 @@ async def test_a_replica_that_is_behind_is_named_until_its_silence_counts(databa
     await beat(database, "current", second, 900)
     await beat(database, "behind", first, 900)
     await beat(database, "frozen", first - 1, 500)
+    await beat(database, "gate", first, 900, kind="gateway")
     await beat(database, "worker", 0, 900, kind="worker")
     seen = await look(database, 1_000)
-    assert [one.behind for one in seen.open] == [("frozen",), ("behind", "frozen")]
+    assert [one.behind for one in seen.open] == [("frozen",), ("behind", "frozen", "gate")]
     assert seen.behind == (
         Behind("behind", first, since_ms=200, seen_ms=900, counts_at_ms=1_900),
         Behind("frozen", first - 1, since_ms=100, seen_ms=500, counts_at_ms=1_500),
+        Behind("gate", first, since_ms=200, seen_ms=900, counts_at_ms=1_900),
     )
-    assert [one["replica"] for one in as_data(seen)["replicas_behind"]] == ["behind", "frozen"]
+    assert [one["replica"] for one in as_data(seen)["replicas_behind"]] == ["behind", "frozen", "gate"]
     # Silent for longer than it can serve from memory: it answers nobody by older rights any more.
-    assert [one.replica_id for one in (await look(database, 1_501)).behind] == ["behind"]
+    assert [one.replica_id for one in (await look(database, 1_501)).behind] == ["behind", "gate"]
     assert (await look(database, 1_901)).behind == ()
 
 

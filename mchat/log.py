@@ -41,7 +41,7 @@ def configure(settings: CommandSettings) -> None:
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
     for package in PACKAGES:
         logging.getLogger(package).setLevel(level)
-    stream = sys.stderr.buffer
+    stream = _Stream(sys.stderr.buffer)
     structlog.configure(
         processors=[_stamped, *renderers],
         # A line below the level costs one call of an empty function, not a look at the standard library's tree.
@@ -51,20 +51,34 @@ def configure(settings: CommandSettings) -> None:
     )
 
 
-class _Lines:
-    """Writes lines at once, each as a whole; like `logging` it does not fail whoever has something to tell."""
+class _Stream:
+    """Takes lines, each as a whole or not at all, and like `logging` fails nobody who has something to tell."""
 
-    def __init__(self, stream: BinaryIO, name: str = "") -> None:
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        # A line that found too little room was begun, and is never ended: the next begins on a line of its own.
+        self._torn = False
+
+    def write(self, line: bytes) -> None:
+        try:
+            self._stream.write(b"\n" + line + b"\n" if self._torn else line + b"\n")
+            self._torn = False
+            self._stream.flush()
+        except BlockingIOError as error:  # Whoever reads it is slow, and somebody made it not wait.
+            self._torn |= error.characters_written > 0
+        except (OSError, ValueError):  # It is gone: there is nobody to tell that.
+            return
+
+
+class _Lines:
+    """Writes lines at once."""
+
+    def __init__(self, stream: _Stream, name: str = "") -> None:
         self._stream = stream
         self.name = name
 
     def msg(self, line: str | bytes) -> None:
-        written = line if isinstance(line, bytes) else line.encode("utf-8", "backslashreplace")
-        try:
-            self._stream.write(written + b"\n")
-            self._stream.flush()
-        except (OSError, ValueError):  # The stream is gone, or full: there is nobody to tell that.
-            return
+        self._stream.write(line if isinstance(line, bytes) else line.encode("utf-8", "backslashreplace"))
 
     debug = info = warning = error = critical = exception = msg
 
@@ -79,10 +93,10 @@ def _stamped(logger: _Lines, method: str, event: structlog.typing.EventDict) -> 
 
 def _renderers(*, as_json: bool) -> list[structlog.typing.Processor]:
     if as_json:
-        return [structlog.processors.format_exc_info, _as_json]
+        return [structlog.processors.format_exc_info, _guarded(_as_json)]
     # The default would print the local variables of each frame, secrets among them.
     plain = structlog.dev.plain_traceback
-    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
+    return [_guarded(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain))]
 
 
 def _as_json(_: Any, __: str, event: structlog.typing.EventDict) -> bytes:
@@ -90,6 +104,21 @@ def _as_json(_: Any, __: str, event: structlog.typing.EventDict) -> bytes:
         return _encode(event)
     except (ValueError, TypeError, OverflowError):  # What no UTF-8 can hold, or a key that is no text.
         return json.dumps(event, default=str, skipkeys=True).encode()
+
+
+def _guarded(render: structlog.typing.Processor) -> structlog.typing.Processor:
+    """Say that there was something to tell where a value of it cannot be shown: it contains itself, say."""
+
+    def rendered(logger: Any, method: str, event: structlog.typing.EventDict) -> Any:
+        try:
+            # A renderer may take out of it what it has shown.
+            return render(logger, method, event.copy())
+        except Exception as error:
+            names = ("event", "level", "logger", "timestamp")
+            shown = {name: event[name] for name in names if isinstance(event.get(name), str)}
+            return render(logger, method, shown | {"unshown": type(error).__name__})
+
+    return rendered
 
 
 def _text(_: Any, __: str, line: Any) -> str:

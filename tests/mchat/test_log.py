@@ -96,8 +96,59 @@ def test_what_json_does_not_hold_is_told_all_the_same() -> None:
     }
 
 
+UNSHOWN = """
+class Silent:
+    def __repr__(self):
+        raise RuntimeError("no words")
+deep = []
+for _ in range(100_000):
+    deep = [deep]
+log = structlog.get_logger("mchat.test")
+log.info("silent", value=Silent())
+log.info("deep", value=deep)
+log.info("plain", value=[])
+"""
+
+
+@pytest.mark.parametrize("log_json", ["true", "false"])
+def test_what_cannot_be_shown_fails_nobody(log_json: str) -> None:
+    silent, deep, plain = run(UNSHOWN, log_json=log_json).stderr.splitlines()
+    for line, event in ((silent, "silent"), (deep, "deep")):
+        assert event in line and "mchat.test" in line and "unshown" in line
+    assert "RuntimeError" in silent and "RecursionError" in deep
+    assert "plain" in plain and "unshown" not in plain
+
+
+SLOW = """
+import os, sys
+read, write = os.pipe()
+os.set_blocking(read, False)
+os.set_blocking(write, False)
+os.dup2(write, 2)
+log = structlog.get_logger("mchat.test")
+for number in range(2_000):
+    log.info("line", number=number, filled="x" * (number * 37 % 9_770))
+    if number % 7 == 0:
+        try:
+            sys.stdout.buffer.write(os.read(read, 30_000))
+        except BlockingIOError:
+            pass
+"""
+
+
+def test_a_reader_that_is_slow_gets_no_line_with_another_in_it() -> None:
+    """Lines may be lost, and one be cut off: none is written into."""
+    written = run(SLOW, log_json="true").stdout.splitlines()
+    whole = [line for line in written if line.startswith("{") and line.endswith("}")]
+    numbers = [json.loads(line)["number"] for line in whole]
+    assert numbers == sorted(numbers)
+    assert 100 < len(numbers) < 2_000
+    assert all(line.count('{"number"') + line.count('"event":"line"') <= 2 for line in written)
+
+
 @pytest.mark.parametrize("stream", ["sys.stderr.close()", "os.close(2)"])
 def test_whoever_has_something_to_tell_goes_on_if_nobody_can_hear_it(stream: str) -> None:
-    code = f"import os, sys\n{stream}\nstructlog.get_logger('mchat.test').info('lost')\nprint('went on', flush=True)\nos._exit(0)"
+    told = "structlog.get_logger('mchat.test').info('lost')"
+    code = f"import os, sys\n{stream}\n{told}\nprint('went on', flush=True)\nos._exit(0)"
     done = run(code)
     assert done.stdout == "went on\n"

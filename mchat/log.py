@@ -112,7 +112,7 @@ def _guarded(render: structlog.typing.Processor) -> structlog.typing.Processor:
     def rendered(logger: Any, method: str, event: structlog.typing.EventDict) -> Any:
         try:
             # A renderer may take out of it what it has shown.
-            return render(logger, method, event.copy())
+            return render(logger, method, dict(event))
         except Exception as error:
             names = ("event", "level", "logger", "timestamp")
             shown = {name: event[name] for name in names if isinstance(event.get(name), str)}

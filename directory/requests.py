@@ -59,7 +59,7 @@ async def claim(
         now_ms: The time, milliseconds since the epoch.
     """
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    taken = await connection.execute(
+    taking = (
         dialect.insert(request)
         .values(
             client_id=key.client_id,
@@ -72,11 +72,13 @@ async def claim(
         .on_conflict_do_nothing()
         .returning(request.c.seq_id)
     )
-    if taken.one_or_none() is not None:
-        return None
-    columns = (request.c[name] for name in Answered.__slots__)
-    row = (await connection.execute(select(*columns).where(_is(key)))).one()
-    return Answered(**row._mapping)
+    known = select(*(request.c[name] for name in Answered.__slots__)).where(_is(key))
+    # One that is pruned between the two is free again: each statement sees what is committed when it begins.
+    while (await connection.execute(taking)).one_or_none() is None:
+        row = (await connection.execute(known)).one_or_none()
+        if row is not None:
+            return Answered(**row._mapping)
+    return None
 
 
 async def answer(connection: AsyncConnection, key: Key, response: str) -> None:

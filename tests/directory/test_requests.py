@@ -1,9 +1,11 @@
 """Requests that were carried out, challenges, participants and the organisation, as the database keeps them."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from directory import challenges, requests, schema
 from directory.challenges import MAX_OPEN, Purpose
@@ -47,6 +49,37 @@ async def test_of_many_at_once_one_takes_it_and_the_others_get_its_answer(databa
     ends = await asyncio.gather(*(_claim(database) for _ in range(8)))
     assert sum(one is None for one in ends) == 1
     assert {one.response for one in ends if one is not None} == {'{"code":0}'}
+
+
+class _Pruned:
+    """A connection that finds, after its first statement, that another transaction has pruned everything."""
+
+    def __init__(self, connection: AsyncConnection, database: Database) -> None:
+        self._connection = connection
+        self._database = database
+        self.statements = 0
+        self.dialect = connection.dialect
+
+    async def execute(self, statement: Any) -> Any:
+        done = await self._connection.execute(statement)
+        self.statements += 1
+        if self.statements == 1:
+            async with self._database.write() as other:
+                assert await requests.prune(other, 10) == 1
+        return done
+
+
+async def test_a_request_that_is_pruned_while_it_is_looked_for_is_taken(database: Database) -> None:
+    if database.dialect == "sqlite":
+        pytest.skip("SQLite has one writer at a time")
+    assert await _claim(database, now_ms=1) is None
+    values = {"employee_id": "zhang", "payload_hash": "ab" * 32, "action": "group.create"}
+    async with database.write() as connection:
+        between: Any = _Pruned(connection, database)
+        assert await requests.claim(between, KEY, now_ms=20, **values) is None
+        await requests.answer(connection, KEY, "{}")
+    before = await _claim(database, now_ms=30)
+    assert before is not None and (before.created_at, before.response) == (20, "{}")
 
 
 async def test_the_work_that_an_answer_waits_for_is_noted(database: Database) -> None:

@@ -15,7 +15,6 @@ from rich.text import Text
 
 from emqx.settings import LaptopSettings, split_bind
 from mchat.errors import CommandError
-from mchat.gateway_parameters import parameters
 from mchat.keyboard import credential
 from mchat.screen import shown
 from mchat.settings import CommandSettings, access_settings
@@ -68,6 +67,9 @@ def call(
     timeout: Annotated[float, typer.Option(min=0.1, max=300, help="Seconds to wait for the answer.")] = 15.0,
 ) -> None:
     """Ask the gateway for an action and print its answer as JSON; exit code 1 when it is refused, 2 when none comes."""
+    # The registry of the actions is the gateway's, with all that it imports: a chat needs none of it.
+    from mchat.gateway_parameters import parameters
+
     wanted = parameters(action, given or ())
     one = _client(as_, credential(as_, secret_file), broker, client)
     _run(one, _call(one, action, wanted, seq_id, timeout))

@@ -66,6 +66,13 @@ def test_help_imports_next_to_nothing(tmp_path: Path) -> None:
     assert modules.isdisjoint((*SERVICES, *LIBRARIES, *DATABASE, "asyncio", "directory.database"))
 
 
+@pytest.mark.parametrize("name", ["listen", "publish", "chat"])
+def test_a_client_imports_no_database(name: str, tmp_path: Path) -> None:
+    modules = imported(tmp_path, name, "--help")
+    assert "paho" in modules
+    assert modules.isdisjoint(("sqlalchemy", "psycopg", "gateway.actions", "acl_service.service", "alembic"))
+
+
 def test_a_look_at_the_directory_imports_what_the_directory_needs(tmp_path: Path) -> None:
     made = imported(tmp_path, "init")
     assert "alembic" in made, "who migrates needs it"

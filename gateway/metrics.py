@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+
+from gateway.refusals import Refusals
 
 BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 """Upper bounds of the latency histogram, seconds."""
@@ -49,16 +51,19 @@ class Metrics:
 
 
 class MetricsCollector:
-    """Gives Prometheus the counts and some gauges at the time of the scrape."""
+    """Gives Prometheus the counts at the time of the scrape.
 
-    def __init__(
-        self, metrics: Metrics, gauges: Mapping[str, tuple[str, Callable[[], float]]] | None = None
-    ) -> None:
+    Args:
+        metrics: of requests.
+        refusals: of those that were refused.
+    """
+
+    def __init__(self, metrics: Metrics, refusals: Refusals) -> None:
         self._metrics = metrics
-        self._gauges = gauges or {}
+        self._refusals = refusals
 
     def describe(self) -> Iterable[Metric]:
-        """Name nothing in advance: registering must not read the gauges."""
+        """Name nothing in advance (`prometheus_client`)."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
@@ -76,11 +81,14 @@ class MetricsCollector:
         yield CounterMetricFamily(
             "mchat_gateway_duplicates", "Requests that were carried out before", value=metrics.duplicates
         )
+        yield CounterMetricFamily(
+            "mchat_gateway_unaudited",
+            "Refused requests without a row of the audit, their client having had too many in a minute",
+            value=self._refusals.unaudited,
+        )
         latency = HistogramMetricFamily(
             "mchat_gateway_latency_seconds", "From a request's arrival to its answer", labels=("action",)
         )
         for action, buckets, seconds in metrics.latencies():
             latency.add_metric((action,), buckets, seconds)
         yield latency
-        for name, (help_, read) in self._gauges.items():
-            yield GaugeMetricFamily(name, help_, value=read())

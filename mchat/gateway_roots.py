@@ -147,7 +147,7 @@ async def serve_gateway(command: CommandSettings, *, with_parent: bool = False) 
         )
         dispatcher = Dispatcher(ROUTER, means, clock=seconds, new_trace=lambda: new_id("trace_", now_ms()))
         health = LinkHealth(link, settings)
-        application = _application(feed, dispatcher, health)
+        application = _application(feed, MetricsCollector(dispatcher.metrics, means.refusals), health)
         stop = await stack.enter_async_context(stop_signals(with_parent=with_parent))
         pruning = asyncio.create_task(_prune(database, terms.request_keep_ms), name="requests")
         stack.push_async_callback(_cancel, pruning)
@@ -178,9 +178,9 @@ async def _house(database: Database, terms: Terms, poll_s: float) -> AsyncIterat
         await house.lookups.close()
 
 
-def _application(feed: Feed, dispatcher: Dispatcher, health: LinkHealth) -> Starlette:
+def _application(feed: Feed, counts: MetricsCollector, health: LinkHealth) -> Starlette:
     registry = CollectorRegistry()
-    registry.register(MetricsCollector(dispatcher.metrics))
+    registry.register(counts)
     registry.register(health)
 
     async def database_fault() -> str | None:

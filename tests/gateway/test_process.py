@@ -122,6 +122,13 @@ async def test_a_gateway_answers_tells_how_it_stands_connects_anew_and_stops(tmp
             assert 'mchat_gateway_requests_total{action="department.create",code="0"} 1.0' in metrics
             assert "mchat_gateway_link_connected 1.0" in metrics
 
+            for number in range(62):
+                changes = {"department_id": "none", "updates": {"name": "None"}}
+                refused = await asks(client, f"n{number}", "department.update", **changes)
+                assert refused["code"] == 404
+            metrics = (await gateway.health.get("/metrics")).text
+            assert "mchat_gateway_unaudited_total 2.0" in metrics
+
             # Its rights shrink: the enforcer tells it to connect anew, and does not throw it out (decision 11).
             await narrow(tmp_path)
             await asyncio.wait_for(connected_anew(gateway), 25)

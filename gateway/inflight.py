@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from gateway.exchange import Arrival, Delivery, Handler, PublishError, PublishRefused, Reply, TooLarge
 from gateway.figures import Figures
-from gateway.outgoing import Outgoing
+from gateway.outgoing import Done, Outgoing
 from gateway.packets import Incoming
 
 log = structlog.get_logger(__name__)
@@ -241,12 +241,7 @@ class InFlight:
             self._afters += 1
             self._start(self._after(request, reply))
 
-    def _put(
-        self,
-        delivery: Delivery,
-        done: Callable[[PublishError | None], None],
-        correlation: bytes | None = None,
-    ) -> None:
+    def _put(self, delivery: Delivery, done: Done, correlation: bytes | None = None) -> None:
         self.outgoing.put(
             delivery.topic, delivery.payload, done, retain=delivery.retain, correlation=correlation
         )

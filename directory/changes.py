@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from sqlalchemy import delete, func, insert, select, text, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from directory import schema
@@ -147,7 +147,10 @@ class Change:
             yield
         except Exception as error:
             self._subjects, self._work, self._blocks, self._audit = gathered
-            await self.connection.exec_driver_sql("ROLLBACK TO SAVEPOINT attempt")
+            try:
+                await self.connection.exec_driver_sql("ROLLBACK TO SAVEPOINT attempt")
+            except PendingRollbackError:
+                raise error from None  # The connection is lost, and all is undone: why, is the first error's to say.
             if isinstance(error, IntegrityError):
                 raise Conflict("another change came first: read again, then ask anew") from error
             raise

@@ -1,12 +1,12 @@
 """The unit of work itself: a part that fails is undone alone, and audit rows are made one."""
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from directory import audit, people, schema
 from directory.changes import Subject
 from directory.database import Database
-from directory.errors import Conflict, NotFound
+from directory.errors import Conflict, NotFound, Unavailable
 from tests.directory.company import enforced, hire, touched, version_of
 
 
@@ -42,6 +42,23 @@ async def test_a_refused_row_inside_an_attempt_is_a_conflict(database: Database)
         await people.rename(change, "a", "Still here")
     async with database.read() as connection:
         assert (await people.get(connection, "a")).name == "Still here"
+
+
+async def test_a_connection_that_is_lost_within_an_attempt_is_the_databases_absence(
+    database: Database,
+) -> None:
+    """Whoever asked tries again: it is no fault of ours."""
+    if database.dialect == "sqlite":
+        pytest.skip("a file has no connections to lose")
+    with pytest.raises(Unavailable):
+        async with database.change("hr", 5_000) as change, change.attempt():
+            await people.add(change, name="A", employee_id="a")
+            ours = await change.connection.scalar(select(func.pg_backend_pid()))
+            async with database.read() as other:
+                await other.execute(select(func.pg_terminate_backend(ours, 5_000)))
+            await change.connection.execute(select(1))
+    async with database.change("hr", 5_000) as change, change.attempt():
+        await people.add(change, name="A", employee_id="a")
 
 
 async def test_audit_rows_are_made_one_that_says_who_asked_from_where(database: Database) -> None:

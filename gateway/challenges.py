@@ -60,6 +60,7 @@ async def spend(change: Change, caller: Caller, request: Request, action: Action
     ):
         raise Refused(
             FORBIDDEN,
-            f"{action.name} is sensitive: send challenge_id and token of a fresh auth.challenge for this target",
+            f"{action.name} is sensitive: send challenge_id and token of a fresh auth.challenge for this target, asked "
+            "for by this same client id",
             {"challenge_required": True},
         )

@@ -6,7 +6,7 @@ import asyncio
 import sys
 import threading
 from collections.abc import Coroutine, Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 import typer
@@ -31,8 +31,11 @@ from mchat_client import (
     Stream,
     SubscriptionRefused,
     SystemMessage,
+    Unreachable,
 )
 from mchat_client import Client as ChatClient
+
+_GATEWAY: Final = "Does a gateway run (`mchat up`, `mchat serve gateway`)?"
 
 BrokerPlace = Annotated[
     str | None,
@@ -119,12 +122,18 @@ def _run(client: ChatClient, work: Coroutine[Any, Any, None]) -> None:
     try:
         asyncio.run(work)
     except (ConnectRefused, SubscriptionRefused) as error:
-        typer.echo(str(error), err=True)
+        remedy = (
+            "the credential is wrong or has ended, the client id is not this person's, or the policy in force does not "
+            "let clients ask a gateway; the log of `mchat serve` says which"
+        )
+        typer.echo(f"{error}: {remedy}", err=True)
         raise typer.Exit(1) from error
     except NoAnswer as error:
+        again = f"the same command with --client {client.client_id} --seq-id {error.seq_id} asks again"
+        raise CommandError(f"{error}; {again}. {_GATEWAY}") from error
+    except Unreachable as error:
         raise CommandError(
-            f"{error}; does a gateway run (`mchat serve gateway`)? Whether it was done is told by the same command "
-            f"with --client {client.client_id} --seq-id {error.seq_id}"
+            f"{error}; does the broker run (`mchat up`), and is --broker its address?"
         ) from error
     except ClientError as error:
         raise CommandError(str(error)) from error
@@ -168,20 +177,27 @@ async def _converse(
     typer.echo(
         f"you are {client.employee_id}, writing to {person or f'group {group}'}; Ctrl-D ends", err=True
     )
-    tasks = [asyncio.create_task(_show(console, stream, client.employee_id)) for stream in streams]
-    tasks.append(asyncio.create_task(_write(client, person, group)))
+    tasks: list[asyncio.Task[Any]] = [
+        asyncio.create_task(_show(console, stream, client.employee_id)) for stream in streams
+    ]
+    writing = asyncio.create_task(_write(client, person, group))
+    tasks.append(writing)
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
+        if writing in done and writing.result():
+            raise typer.Exit(1)
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _write(client: ChatClient, person: str | None, group: str | None) -> None:
+async def _write(client: ChatClient, person: str | None, group: str | None) -> int:
+    """Send what is typed, until it ends; returns how many lines were not sent, or not answered."""
     lines = _typed(asyncio.get_running_loop())
+    failed = 0
     while (line := await lines.get()) is not None:
         if not line.strip():
             continue
@@ -190,8 +206,13 @@ async def _write(client: ChatClient, person: str | None, group: str | None) -> N
                 await client.send_private(person or "", line)
             else:
                 await client.send_group(group, line)
-        except (Refused, NoAnswer) as error:
+        except Refused as error:
+            failed += 1
             typer.echo(str(error), err=True)
+        except NoAnswer as error:
+            failed += 1
+            typer.echo(f"{error}. {_GATEWAY}", err=True)
+    return failed
 
 
 async def _show(console: Console, stream: Stream[Any], own: str) -> None:

@@ -185,11 +185,8 @@ def _busy_pause(error: Overloaded | Limited) -> float:
 
 
 def _unanswered(waiting: _Waiting, seq_id: str, timeout_s: float) -> NoAnswer:
-    sent = (
-        "it was not sent: there was no connection"
-        if not waiting.attempts
-        else f"sent {waiting.attempts} times"
-    )
+    times = {0: "it was not sent: there was no connection", 1: "sent once"}
+    sent = times.get(waiting.attempts, f"sent {waiting.attempts} times")
     return NoAnswer(
         f"{waiting.action} ({seq_id}) was not answered within {timeout_s:g} s ({sent}); whether it had an effect "
         "is told by asking again with the same seq_id",

@@ -114,10 +114,10 @@ async def challenge(caller: Caller, params: Challenge, reads: Reads) -> dict[str
         raise bad("for_action", "is no action that may need a challenge: see docs/actions.md")
     wanted.permission.check(wanted.name, caller)
     proved = caller.role in means.terms.challenge_proof
-    if proved and (
-        params.password is None or not await means.proofs.proves(caller.employee_id, params.password)
-    ):
+    if proved and params.password is None:
         raise _unproved(caller.role)
+    if proved and not await means.proofs.proves(caller.employee_id, params.password or ""):
+        raise _unproved(caller.role, "; what was sent is none of yours, or has ended")
     token = TOKEN_PREFIX + secrets.token_urlsafe(24)
     expires_at = request.now_ms + means.terms.challenge_ms
     async with (
@@ -142,9 +142,9 @@ async def challenge(caller: Caller, params: Challenge, reads: Reads) -> dict[str
     return {"challenge_id": challenge_id, "token": token, "expires_at": iso(expires_at)}
 
 
-def _unproved(role: str) -> Refused:
+def _unproved(role: str, why: str = "") -> Refused:
     return Refused(
         FORBIDDEN,
-        f"role {role} proves itself again: send your own credential as password",
+        f"role {role} proves itself again: send your own credential as password{why}",
         {"password_required": True},
     )

@@ -104,10 +104,19 @@ async def test_actions_are_called_and_people_chat(tmp_path: Path) -> None:
         )
         assert wrong[0] == 1
         assert "mchat/group/other" in wrong[1]
+        # Nobody is there to hear it, which whoever pipes something in has to learn.
+        told = f"echo hello | {sys.executable} -m mchat chat nobody --as alice --secret-file alice"
+        code, said = await running.paste(told, tmp_path)
+        assert (code, "does not exist" in said) == (1, True)
         wrong = await running.paste(
             f"{sys.executable} -m mchat call org.tree --as bob --secret-file alice", tmp_path
         )
-        assert wrong[0] == 1
+        assert (wrong[0], "the credential is wrong" in wrong[1]) == (1, True)
+        away = await running.paste(
+            f"{sys.executable} -m mchat call org.tree --as alice --secret-file alice --broker 127.0.0.1:1",
+            tmp_path,
+        )
+        assert (away[0], "mchat up" in away[1]) == (2, True)
 
 
 async def test_without_a_gateway_a_call_says_how_to_ask_again(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from directory import departments
 from directory.departments import Department
 from directory.instants import iso
 from gateway.caller import Caller
+from gateway.pages import page
 from gateway.parameters import Cursor, Id, Int32, Limit, Name, bad
 from gateway.permissions import ADMIN, ANYONE
 from gateway.reads import Reads
@@ -177,9 +178,8 @@ async def list_(caller: Caller, params: List, reads: Reads) -> dict[str, Any]:
         found = await departments.page(
             connection, parent_id=params.parent_id, after=params.cursor or "", limit=params.limit + 1
         )
-    page = [shown(one) for one in found[: params.limit]]
-    more = {"next_cursor": page[-1]["department_id"]} if len(found) > len(page) else {}
-    return {"departments": page} | more
+    rows, cursor = page(found, params.limit, shown, lambda one: one.department_id)
+    return {"departments": rows} | cursor
 
 
 def shown(one: Department) -> dict[str, Any]:

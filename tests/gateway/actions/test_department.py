@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from directory import people
+from directory import people, schema
 from directory.database import Database
 from tests.gateway.stage import Stage, join, staged
 
@@ -184,3 +184,22 @@ async def test_a_duplicate_gets_the_stored_answer_and_has_no_second_effect(stage
     assert other.code == 409
     assert await stage.count("department") == 1
     assert [row.action for row in await stage.audited()] == ["department.create"]
+
+
+async def test_a_page_of_long_names_is_shorter_and_the_list_goes_on(stage: Stage) -> None:
+    """500 of the longest names are more than an answer may have."""
+    wanted = [f"d{number:03}" + "x" * 60 for number in range(500)]
+    rows = [
+        {"department_id": one, "name": "\N{GRINNING FACE}" * 200, "created_at": 1, "updated_at": 1}
+        for one in wanted
+    ]
+    async with stage.database.write() as connection:
+        await connection.execute(schema.department.insert(), rows)
+    found, cursor, pages = list[str](), dict[str, str](), 0
+    while pages == 0 or cursor:
+        answer = await stage.send("zhang", "department.list", **cursor)
+        assert answer.code == 0, answer.message
+        found += [one["department_id"] for one in answer.data["departments"]]
+        cursor = {"cursor": answer.data["next_cursor"]} if "next_cursor" in answer.data else {}
+        pages += 1
+    assert (found, pages) == (wanted, 2)

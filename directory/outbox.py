@@ -12,18 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from directory.errors import InvalidValue
 from directory.schema import outbox
-from directory.work import (
-    COLUMNS,
-    Backlog,
-    OutboxRow,
-    backlog,
-    in_effect,
-    of_these_in_effect,
-    outbox_row,
-    pending,
-    recent,
-    some,
-)
+from directory.work import COLUMNS, Backlog, OutboxRow, backlog, in_effect, outbox_row, pending, recent, some
 
 __all__ = [
     "MAX_PROGRESS",
@@ -37,7 +26,6 @@ __all__ = [
     "in_effect",
     "look_again",
     "note",
-    "of_these_in_effect",
     "pending",
     "postpone",
     "prune",

@@ -138,6 +138,24 @@ async def of_these_in_effect(connection: AsyncConnection, outbox_ids: Collection
     return set(outbox_ids) - set(await connection.scalars(waiting))
 
 
+async def behind(connection: AsyncConnection, outbox_ids: Collection[int]) -> set[int]:
+    """Tell which of these pieces of work have another of their subject before them that is not done."""
+    earlier = outbox.alias()
+    before = and_(
+        earlier.c.worker == outbox.c.worker,
+        earlier.c.subject == outbox.c.subject,
+        earlier.c.done_at.is_(None),
+        earlier.c.outbox_id < outbox.c.outbox_id,
+        earlier.c.outbox_id.not_in(outbox_ids),
+    )
+    found = await connection.scalars(
+        select(outbox.c.outbox_id).where(
+            outbox.c.outbox_id.in_(outbox_ids), select(earlier.c.outbox_id).where(before).exists()
+        )
+    )
+    return set(found)
+
+
 async def backlog(connection: AsyncConnection, worker: str) -> Backlog:
     """Count what is not done, in one query that reads open work only."""
     open_ = and_(outbox.c.worker == worker, outbox.c.done_at.is_(None))

@@ -15,7 +15,7 @@ from typing import Any, Final
 import structlog
 from msgspec import json
 
-from directory import outbox
+from directory import outbox, work
 from directory.changes import Change
 from directory.database import Database
 from directory.errors import DirectoryError
@@ -103,6 +103,8 @@ class Deliveries:
         self._now_ms = now_ms
         self._sweep_s = sweep_s
         self._own: deque[Left] = deque()
+        # Topics of which something waits to be tried again: what comes later must not come before it.
+        self._waited: dict[str, None] = {}
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -130,7 +132,7 @@ class Deliveries:
         while True:
             while self._own:
                 batch = [self._own.popleft() for _ in range(min(_BATCH, len(self._own)))]
-                await self._guarded(self._publish(batch))
+                await self._guarded(self._publish_own(batch))
             self._wake.clear()
             self._idle.set()
             if loop.time() >= next_sweep:
@@ -164,6 +166,26 @@ class Deliveries:
         await self._publish([Left(row.outbox_id, delivery(row.subject, row.payload)) for row in rows])
         return len(rows)
 
+    async def _publish_own(self, batch: Sequence[Left]) -> None:
+        """Publish messages of this instance, and leave those to the sweep that have earlier ones before them."""
+        doubtful = {left.delivery.topic for left in batch if left.delivery.topic in self._waited}
+        if doubtful:
+            async with self._database.write() as connection:
+                behind = await work.behind(connection, [left.outbox_id for left in batch])
+                for outbox_id in behind:
+                    await outbox.postpone(
+                        connection,
+                        outbox_id,
+                        holder=self._holder,
+                        until_ms=self._now_ms(),
+                        error="an earlier one waits",
+                    )
+            still = {left.delivery.topic for left in batch if left.outbox_id in behind}
+            for topic in doubtful - still:
+                del self._waited[topic]
+            batch = [left for left in batch if left.outbox_id not in behind]
+        await self._publish(batch)
+
     async def _publish(self, batch: Sequence[Left]) -> None:
         """Publish messages in order, then note at once which are done and which are to be tried again."""
         if not batch:
@@ -172,6 +194,9 @@ class Deliveries:
         ends = await asyncio.gather(*(self._one(left) for left in batch))
         done = [left.outbox_id for left, end in zip(batch, ends, strict=True) if end is None]
         again = {left.outbox_id: end for left, end in zip(batch, ends, strict=True) if end is not None}
+        self._waited |= {left.delivery.topic: None for left in batch if left.outbox_id in again}
+        while len(self._waited) > _MOST_WAITING:
+            del self._waited[next(iter(self._waited))]
         async with self._database.write() as connection:
             await outbox.finish(connection, done, holder=self._holder, now_ms=self._now_ms())
             until_ms = self._now_ms() + _AGAIN_MS

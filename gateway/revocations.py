@@ -6,7 +6,7 @@ import asyncio
 from collections import defaultdict
 from typing import Final
 
-from directory import outbox
+from directory import work
 from directory.database import Database
 from directory.errors import DirectoryError
 
@@ -60,7 +60,7 @@ class Revocations:
                 self.looks += 1
                 try:
                     async with self._database.read() as connection:
-                        found = await outbox.of_these_in_effect(connection, list(self._waited))
+                        found = await work.of_these_in_effect(connection, list(self._waited))
                 except DirectoryError:
                     self._tell(set(self._waited), said=False)
                 else:

@@ -177,6 +177,31 @@ async def test_without_a_connection_messages_wait_and_are_published_later(
     assert await waiting(database) == []
 
 
+async def test_what_is_committed_later_does_not_overtake_what_waits_for_a_connection(
+    database: Database, wire: Wire, clock: Clock
+) -> None:
+    """A profile that was changed twice must not be shown as it was in between."""
+    wire.faults["a"] = NotConnected("no connection to the broker")
+    deliveries = Deliveries(database, wire, "g1", clock, sweep_s=60)
+    async with running(deliveries):
+        deliveries.committed(await left(database, clock, "a"))
+        await deliveries.settled()
+        wire.faults.clear()
+        deliveries.committed(await left(database, clock, "b", "a"))
+        deliveries.committed(await left(database, clock, "b", "b", "a"))
+        await deliveries.settled()
+        assert [(topic, message) for topic, message, *_ in wire.sent] == [
+            *(("b", {"n": 0}), ("b", {"n": 0}), ("b", {"n": 1})),
+        ]
+        clock.now_ms += OWN_MS
+        for number in (0, 1, 2):
+            assert await deliveries.sweep() == 1
+            assert wire.sent[-1][:2] == ("a", {"n": number})
+        deliveries.committed(await left(database, clock, "a"))
+        await deliveries.settled()
+    assert len(wire.sent) == 7, "and then it goes out at once again"
+
+
 async def test_rows_of_other_kinds_are_left_alone(database: Database, wire: Wire, clock: Clock) -> None:
     async with database.change("enforcer", clock()) as change:
         change.enqueue(WORKER, "reconnect", "mchat_gateway_2", {"client_id": "mchat_gateway_2"})

@@ -12,6 +12,8 @@ from typing import Any, Final
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from mchat.imports import importing
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -106,7 +108,8 @@ def load(name: str) -> Any:
         KeyError: there is none of that name.
     """
     entry = COMMANDS[name]
-    found = getattr(import_module(entry.module), entry.attribute)
+    with importing():
+        found = getattr(import_module(entry.module), entry.attribute)
     shelf = typer.Typer()
     if isinstance(found, typer.Typer):
         shelf.add_typer(found, name=name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from mchat.catalogue import Catalogue
+from mchat.imports import importing
 
 app = typer.Typer(
     cls=Catalogue,
@@ -18,7 +19,8 @@ app = typer.Typer(
 @app.callback()
 def _configure() -> None:
     # Not at the top: help needs none of it.
-    from mchat import log
-    from mchat.settings import CommandSettings
+    with importing():
+        from mchat import log
+        from mchat.settings import CommandSettings
 
     log.configure(CommandSettings())

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from emqx.settings import LaptopSettings, split_bind
 from mchat.errors import CommandError
+from mchat.imports import importing
 from mchat.keyboard import credential
 from mchat.screen import shown
 from mchat.settings import CommandSettings, access_settings
@@ -71,7 +72,8 @@ def call(
 ) -> None:
     """Ask the gateway for an action and print its answer as JSON; exit code 1 when it is refused, 2 when none comes."""
     # The registry of the actions is the gateway's, with all that it imports: a chat needs none of it.
-    from mchat.gateway_parameters import parameters
+    with importing():
+        from mchat.gateway_parameters import parameters
 
     wanted = parameters(action, given or ())
     one = _client(as_, credential(as_, secret_file), broker, client)

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from mchat.errors import CommandError
+from mchat.imports import importing
 from mchat.roots import run
 from mchat.settings import CommandSettings
 
@@ -34,7 +35,8 @@ def serve(
     """
     parts = tuple(dict.fromkeys(part or PARTS))
     if parts == ("gateway",):
-        from mchat.gateway_roots import serve_gateway
+        with importing():
+            from mchat.gateway_roots import serve_gateway
 
         run(serve_gateway(CommandSettings(), with_parent=with_parent))
         return
@@ -43,14 +45,16 @@ def serve(
     unknown = [name for name in parts if name not in PARTS]
     if unknown:
         raise CommandError(f"{unknown[0]} is no part: choose from {', '.join(PARTS)}")
-    from mchat.service_roots import serve_parts
+    with importing():
+        from mchat.service_roots import serve_parts
 
     run(serve_parts(CommandSettings(), parts, with_parent=with_parent))
 
 
 def laptop(with_parent: WithParent = False) -> None:
     """Run the laptop broker: MQTT 3.1.1 on loopback, asking the hooks as EMQX does."""
-    from mchat.laptop_root import serve_laptop
+    with importing():
+        from mchat.laptop_root import serve_laptop
 
     run(serve_laptop(CommandSettings(), with_parent=with_parent))
 
@@ -74,9 +78,11 @@ def up(
     """Run everything on this machine: hooks, admin API, worker, a gateway, and a laptop broker in place of EMQX."""
     console = Console(soft_wrap=True)
     if check_:
-        from mchat import check
+        with importing():
+            from mchat import check
 
         raise typer.Exit(asyncio.run(check.run(console)))
-    from mchat import laptop_stack
+    with importing():
+        from mchat import laptop_stack
 
     asyncio.run(laptop_stack.up(CommandSettings(), console, gateway))

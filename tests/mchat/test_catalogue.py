@@ -1,5 +1,6 @@
 """The catalogue says of each command what the command says itself, and imports no more than the one that is said."""
 
+import gc
 import inspect
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 
 from mchat.catalogue import COMMANDS, load
 from mchat.command import app
+from mchat.imports import importing
 from tests.acceptance.processes import environment
 
 SERVICES = ("acl_service.service", "emqx.api", "gateway.actions", "mchat_client")
@@ -43,6 +45,19 @@ def test_a_command_that_is_none_is_refused_with_those_that_are_like_it() -> None
     assert done.exit_code == 2
     assert "Did you mean 'person'" in done.output
     assert CliRunner().invoke(app, ["person", "--help"]).exit_code == 0
+
+
+def test_garbage_is_looked_for_again_after_an_import() -> None:
+    assert gc.isenabled()
+    with importing():
+        assert not gc.isenabled()
+        with importing():
+            pass
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    with pytest.raises(ImportError), importing():
+        raise ImportError
+    assert gc.isenabled()
 
 
 def imported(folder: Path, *arguments: str) -> set[str]:

@@ -164,6 +164,25 @@ async def test_a_right_that_was_given_a_moment_ago_counts_at_once(stage: Stage, 
     assert (await stage.send("zhang", "audit.query")).code == 0
 
 
+@pytest.mark.parametrize(
+    ("who", "to", "code"), [("li", "zhang", 401), ("zhang", "li", 403), ("zhang", "gate", 404)]
+)
+async def test_no_deny_is_said_from_memory_alone(
+    stage: Stage, database: Database, who: str, to: str, code: int
+) -> None:
+    await join(database, "gate", role="service")
+    async with database.change("hr", 2) as change:
+        await people.set_status(change, "li", "disabled")
+    await stage.house.confirm(-1)
+    params: dict[str, Any] = {"to_employee_id": to, "content": "x"}
+    assert (await stage.send(who, "msg.send_private", **params)).code == code
+    async with database.change("hr", 3) as change:
+        await people.set_status(change, "li", "active")
+        await people.set_role(change, "gate", "agent")
+    # Mostly memory has not heard of it by itself yet.
+    assert (await stage.send(who, "msg.send_private", **params)).code == 0
+
+
 async def test_a_fault_is_500_with_a_trace_and_nothing_else(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

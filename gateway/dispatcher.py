@@ -176,7 +176,7 @@ class Dispatcher:
         try:
             return await self._run(request, employee_id, action, params)
         except Refused as error:
-            if error.code not in _CONFIRMED or not await house.confirm(since):
+            if error.certain or error.code not in _CONFIRMED or not await house.confirm(since):
                 raise
         return await self._run(request, employee_id, action, params)
 

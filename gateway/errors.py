@@ -27,10 +27,14 @@ class Refused(GatewayError):
         code: As in actions.md ("Codes").
         message: Names the value and the remedy; never a secret.
         data: What the answer carries beside it.
+        certain: Whether nothing that memory may not have heard of yet could change it: it is not looked at again.
     """
 
-    def __init__(self, code: int, message: str, data: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, code: int, message: str, data: Mapping[str, Any] | None = None, *, certain: bool = False
+    ) -> None:
         super().__init__(message)
+        self.certain = certain
         self.code = code
         self.message = message
         self.data: Mapping[str, Any] = data or {}

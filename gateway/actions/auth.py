@@ -147,4 +147,5 @@ def _unproved(role: str, why: str = "") -> Refused:
         FORBIDDEN,
         f"role {role} proves itself again: send your own credential as password{why}",
         {"password_required": True},
+        certain=bool(why),  # A wrong password is tried once, whatever has changed.
     )

@@ -218,6 +218,24 @@ async def proved(database: Database) -> AsyncIterator[tuple[Stage, str]]:
         yield running, token
 
 
+async def test_a_wrong_password_is_tried_once_whatever_else_changes(
+    proved: tuple[Stage, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage, token = proved
+    tries, proves = list[str](), stage.means.proofs.proves
+
+    async def meanwhile(employee_id: str, secret: str) -> bool:
+        tries.append(secret)
+        await join(stage.database, f"new{len(tries)}")  # Memory has something to hear of.
+        return await proves(employee_id, secret)
+
+    monkeypatch.setattr(stage.means.proofs, "proves", meanwhile)
+    asked = {"for_action": "department.delete", "target": "d"}
+    assert (await stage.send("root", "auth.challenge", password="wrong", **asked)).code == 403
+    assert tries == ["wrong"]
+    assert (await stage.send("root", "auth.challenge", password=token, **asked)).code == 0
+
+
 async def test_admins_prove_themselves_again(proved: tuple[Stage, str]) -> None:
     stage, token = proved
 

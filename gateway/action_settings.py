@@ -98,7 +98,7 @@ class ActionSettings(BaseSettings):
         """Refuse names that mean nothing: a misspelt one would protect nothing.
 
         Args:
-            actions: The names of all actions.
+            actions: The names of the actions that may need a challenge: the others change nothing.
             roles: Those of all roles.
 
         Raises:

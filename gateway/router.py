@@ -112,6 +112,10 @@ class Router:
         """Return all actions by name."""
         return self._actions
 
+    def mutating(self) -> frozenset[str]:
+        """Return the names of the actions that change something: those that may need a challenge."""
+        return frozenset(one.name for one in self if one.kind == "mutating")
+
     def __iter__(self) -> Iterator[Action]:
         return iter(sorted(self._actions.values(), key=lambda one: one.name))
 

@@ -44,7 +44,7 @@ from gateway.pushes import Pushes
 from gateway.router import ROUTER
 from gateway.service import GatewayService
 from gateway.settings import GatewaySettings
-from gateway.terms import SENSITIVE, Terms
+from gateway.terms import Terms
 from gateway.topics import Topics
 from mchat.listeners import Listener, bind, serve
 from mchat.roots import now_ms, opened
@@ -112,7 +112,7 @@ async def serve_gateway(command: CommandSettings, *, with_parent: bool = False) 
         access_settings(command),
     )
     actions = ActionSettings()
-    actions.check(frozenset(ROUTER.names()) | SENSITIVE, frozenset(ROLES))
+    actions.check(ROUTER.mutating(), frozenset(ROLES))
     terms = actions.terms(
         service=access.service,
         version=version("mchat"),

@@ -7,11 +7,13 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from pydantic import ValidationError
 
+import gateway.actions  # noqa: F401 - registers them
 from directory.schema.people import ROLES
 from gateway.action_settings import ActionSettings
 from gateway.health import LinkHealth
 from gateway.link import Link
 from gateway.packets import Greeting
+from gateway.router import ROUTER
 from gateway.settings import SettingError
 from gateway.terms import SENSITIVE, Terms
 from tests.gateway.brokers import UntouchedSettings
@@ -81,7 +83,11 @@ def test_each_setting_of_the_actions_reaches_its_term() -> None:
 
 
 def test_a_name_that_protects_nothing_is_refused() -> None:
-    known = SENSITIVE | {"group.dismiss"}
+    known = ROUTER.mutating()
+    assert known >= SENSITIVE
+    for reading in ("audit.query", "msg.send_private", "auth.challenge"):
+        with pytest.raises(SettingError, match=f"MCHAT_SENSITIVE_ACTIONS: '{reading}'"):
+            actions(sensitive_actions=reading).check(known, frozenset(ROLES))
     actions(sensitive_actions="group.dismiss", challenge_proof="admin").check(known, frozenset(ROLES))
     with pytest.raises(SettingError, match=r"MCHAT_SENSITIVE_ACTIONS: 'group\.dismis'"):
         actions(sensitive_actions="group.dismis").check(known, frozenset(ROLES))

@@ -10,17 +10,24 @@ import asyncio
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 import paho.mqtt.client as paho
+from paho.mqtt.enums import MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.exception import MalformedPacket, MQTTException
+from paho.mqtt.properties import VariableByteIntegers
 
 from mchat_client.broker import Broker
+
+_QOS: Final = 0x06
+"""The bits of a PUBLISH packet's first byte that say its QoS."""
 
 
 class Caller(paho.Client):
     """A paho client that makes its socket as we want it: without delay, and closed if it comes to nothing.
 
-    It overrides what paho 2 does inside, `_create_socket`: there is no other way to the socket before it is used.
+    It overrides what paho 2 does inside: `_create_socket`, for there is no other way to the socket before it is used,
+    and `_handle_publish`, which refuses what brokers let through.
 
     Args:
         broker: where it connects.
@@ -49,6 +56,28 @@ class Caller(paho.Client):
         except BaseException:
             sock.close()
             raise
+
+    def _handle_publish(self) -> MQTTErrorCode:
+        try:
+            return super()._handle_publish()
+        except MQTTException:
+            if self._protocol != MQTTProtocolVersion.MQTTv5:
+                raise
+            # Properties are their sender's, with texts that paho reads more strictly than brokers do, and than MQTT
+            # says (U+FEFF). Nothing here needs them; the connection would end over them, whenever they come.
+            self._in_packet["packet"] = _without_properties(
+                self._in_packet["packet"], identified=bool(self._in_packet["command"] & _QOS)
+            )
+            return super()._handle_publish()
+
+
+def _without_properties(packet: bytearray, *, identified: bool) -> bytearray:
+    """A PUBLISH packet of MQTT 5, from its topic on, without its properties; `identified`: it has a packet id."""
+    begin = 2 + int.from_bytes(packet[:2]) + 2 * identified
+    if begin >= len(packet):
+        raise MalformedPacket("a PUBLISH packet without properties")
+    length, size = VariableByteIntegers.decode(packet[begin:])  # type: ignore[no-untyped-call]
+    return packet[:begin] + b"\0" + packet[begin + size + length :]
 
 
 class _Frames(paho._WebsocketWrapper):

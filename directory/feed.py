@@ -15,6 +15,7 @@ from directory.changes import Subject
 from directory.database import Database
 from directory.errors import Unavailable
 from directory.feed_postgres import PostgresSource
+from directory.feed_source import Source
 from directory.feed_sqlite import SqliteSource
 
 _log = logging.getLogger(__name__)
@@ -43,43 +44,6 @@ class ChangeFeed(Protocol):
         Raises:
             directory.errors.Unavailable: The database does not answer.
         """
-
-
-class Source(Protocol):
-    """Where a feed reads: one connection of its own, never used by two at once.
-
-    Attributes:
-        interval_s: Seconds between two looks.
-    """
-
-    interval_s: float
-
-    async def open(self, wake: Callable[[], None]) -> None:
-        """Connect; from then on call `wake` when something may have changed, or the connection broke.
-
-        Raises:
-            Unavailable: No connection, in the time that the source allows.
-        """
-
-    def look(self) -> bool:
-        """Tell without waiting whether to read now; False proves that nothing changed."""
-
-    async def newest(self) -> int:
-        """Read the newest version.
-
-        Raises:
-            Unavailable: No answer, in the time that the source allows.
-        """
-
-    async def changes(self, after: int, until: int) -> list[tuple[int, Subject]]:
-        """Read the subjects of the versions after `after` up to `until`, in order.
-
-        Raises:
-            Unavailable: No answer, in the time that the source allows.
-        """
-
-    def close(self) -> None:
-        """Let the connection go without waiting for anybody."""
 
 
 class Feed:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import structlog
 
-from gateway.inflight import Acknowledgements, InFlight
+from gateway.acknowledgements import Acknowledgements
+from gateway.inflight import InFlight
 from gateway.outgoing import Outgoing
 from gateway.packets import Greeting, Incoming
 from gateway.settings import GatewaySettings

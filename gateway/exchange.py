@@ -35,6 +35,10 @@ class NotConnected(PublishError):
     """There is no connection, it was lost before the broker acknowledged, or too much waits: may be repeated."""
 
 
+class Exhausted(NotConnected):
+    """The broker has a limit that is reached: a moment later it may take the same."""
+
+
 class Arrival(Struct, frozen=True):
     """One request as it came; one that the broker sends again looks the same (emqx-measured.md: no DUP flag).
 

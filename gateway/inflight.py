@@ -16,7 +16,17 @@ from typing import Any, Final, Literal
 import structlog
 from msgspec import Struct
 
-from gateway.exchange import Arrival, Delivery, Handler, PublishError, PublishRefused, Reply, TooLarge
+from gateway.acknowledgements import Acknowledgements, Due
+from gateway.exchange import (
+    Arrival,
+    Delivery,
+    Exhausted,
+    Handler,
+    PublishError,
+    PublishRefused,
+    Reply,
+    TooLarge,
+)
 from gateway.figures import Figures
 from gateway.outgoing import Done, Outgoing
 from gateway.packets import Incoming
@@ -29,60 +39,17 @@ Late = Callable[[str, bytes, bytes | None], Awaitable[None]]
 _OVERLOADED: Final = 503
 _TOO_LARGE: Final = 413
 
+_PAUSES_S: Final = (0.1, 0.4, 1.5)
+"""Before each further try of what the broker's own limit kept out (0x97)."""
 
-class _Due(Struct, eq=False):
-    packet_id: int
-    settled: bool = False
-
-
-class Acknowledgements:
-    """Those of one connection.
-
-    Args:
-        acknowledge: sends one.
-        lives: whether the connection still brings what somebody waits for (`gateway.pulse`).
-    """
-
-    def __init__(self, acknowledge: Callable[[int], None], lives: Callable[[], bool]) -> None:
-        self._acknowledge = acknowledge
-        self._lives = lives
-        self._due: deque[_Due] = deque()
-        self._ended = False
-
-    @property
-    def over(self) -> bool:
-        """Whether the connection is over, or will be as soon as it notices that the process stood still."""
-        return self._ended or not self._lives()
-
-    @property
-    def open(self) -> int:
-        """Requests that are not acknowledged."""
-        return len(self._due)
-
-    def expect(self, packet_id: int) -> _Due:
-        """A request arrived; 0: of QoS 0, which nobody acknowledges."""
-        due = _Due(packet_id)
-        if packet_id:
-            self._due.append(due)
-        return due
-
-    def settle(self, due: _Due) -> None:
-        """A request may be acknowledged, once all that came before it may."""
-        due.settled = True
-        while self._due and self._due[0].settled:
-            self._acknowledge(self._due.popleft().packet_id)
-
-    def end(self) -> None:
-        """The connection is over: the broker sends again what was not acknowledged."""
-        self._ended = True
-        self._due.clear()
+_MOST_RESTING: Final = 1_000
 
 
 class _Request(Struct, eq=False):
     arrival: Arrival
     correlation: bytes | None
     acknowledgements: Acknowledgements
-    due: _Due
+    due: Due
     answered: bool = False
     parts: int = 0
     too_large: bool = False
@@ -128,6 +95,7 @@ class InFlight:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _in_lanes: int = 0
     _afters: int = 0
+    _resting: int = 0
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -229,14 +197,14 @@ class InFlight:
             return  # It comes again, to a connection that can be answered on.
         request.parts = 1 + len(reply.deliveries)
         for delivery in reply.deliveries:
-            self._put(delivery, partial(self._done, request, delivery.topic))
+            self._put(delivery, partial(self._done, request, delivery, None))
         if reply.response_topic is None or reply.response is None:
             self._part_done(request)
         else:
             # A delivery that cannot go out must not be answered as if it did.
             smaller = self._refusal(request, _TOO_LARGE).response if request.too_large else None
             response = Delivery(reply.response_topic, smaller or reply.response)
-            self._put(response, partial(self._responded, request, response.topic), request.correlation)
+            self._put(response, partial(self._responded, request, response), request.correlation)
         if reply.after is not None:
             self._afters += 1
             self._start(self._after(request, reply))
@@ -246,23 +214,54 @@ class InFlight:
             delivery.topic, delivery.payload, done, retain=delivery.retain, correlation=correlation
         )
 
-    def _responded(self, request: _Request, topic: str, error: PublishError | None) -> None:
+    def _responded(self, request: _Request, response: Delivery, error: PublishError | None) -> None:
         if isinstance(error, PublishRefused):
             smaller = self._refusal(request, _TOO_LARGE)
             if smaller.response_topic is not None and smaller.response is not None:
-                self._refused(topic, error)
+                self._refused(response.topic, error)
                 response = Delivery(smaller.response_topic, smaller.response)
-                self._put(response, partial(self._done, request, response.topic), request.correlation)
+                done = partial(self._done, request, response, request.correlation)
+                self._put(response, done, request.correlation)
                 return
-        self._done(request, topic, error)
+        self._done(request, response, request.correlation, error)
 
-    def _done(self, request: _Request, topic: str, error: PublishError | None) -> None:
+    def _done(
+        self, request: _Request, delivery: Delivery, correlation: bytes | None, error: PublishError | None
+    ) -> None:
+        if isinstance(error, Exhausted):
+            if self._resting < _MOST_RESTING:
+                self._start(self._again(request, delivery, correlation))
+                return
+            self._refused(delivery.topic, error)
         if isinstance(error, PublishRefused):
             request.too_large |= isinstance(error, TooLarge)
-            self._refused(topic, error)
+            self._refused(delivery.topic, error)
         self._part_done(request)
 
-    def _refused(self, topic: str, error: PublishRefused) -> None:
+    async def _again(self, request: _Request, delivery: Delivery, correlation: bytes | None) -> None:
+        """Publish what the broker's limit kept out, after pauses, while the request is not acknowledged."""
+        self._resting += 1
+        try:
+            for pause_s in _PAUSES_S:
+                await asyncio.sleep(pause_s)
+                if request.acknowledgements.over:
+                    return  # It comes again.
+                try:
+                    await self.outgoing.publish(
+                        delivery.topic, delivery.payload, retain=delivery.retain, correlation=correlation
+                    )
+                    break
+                except Exhausted as error:
+                    kept_out = error
+                except PublishError:
+                    break
+            else:
+                self._refused(delivery.topic, kept_out)
+            self._part_done(request)
+        finally:
+            self._resting -= 1
+
+    def _refused(self, topic: str, error: PublishError) -> None:
         self.figures.refused += 1
         log.error(
             "the broker does not take a message: it is given up", topic=topic[:200], error=str(error)[:400]

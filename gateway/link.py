@@ -12,10 +12,11 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from gateway.acknowledgements import Acknowledgements
 from gateway.connection import Connection, Silent
 from gateway.exchange import Handler, NotConnected
 from gateway.figures import Figures, zone_fault
-from gateway.inflight import Acknowledgements, InFlight, Limits
+from gateway.inflight import InFlight, Limits
 from gateway.outgoing import Outgoing
 from gateway.packets import FAILURE, Greeting, Incoming
 from gateway.settings import GatewaySettings

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
-from gateway.exchange import NotConnected, PublishError, PublishRefused, TooLarge
+from gateway.exchange import Exhausted, NotConnected, PublishError, PublishRefused, TooLarge
 from gateway.packets import FAILURE, Greeting
 
 Done = Callable[[PublishError | None], None]
@@ -180,7 +180,7 @@ class Outgoing:
             self._suspects.pop(publication.key, None)
         error: PublishError | None = None
         if code == _QUOTA_EXCEEDED:
-            error = NotConnected(f"{publication.topic}: the broker has a limit that is reached (0x97)")
+            error = Exhausted(f"{publication.topic}: the broker has a limit that is reached (0x97)")
         elif code >= FAILURE:
             error = PublishRefused(f"{publication.topic}: the broker refuses it with 0x{code:02x}")
         publication.done(error)

@@ -9,9 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.exchange import Arrival, Delivery, NotConnected, PublishError, PublishRefused, Reply, TooLarge
+from gateway import inflight
+from gateway.acknowledgements import Acknowledgements
+from gateway.exchange import (
+    Arrival,
+    Delivery,
+    Exhausted,
+    NotConnected,
+    PublishError,
+    PublishRefused,
+    Reply,
+    TooLarge,
+)
 from gateway.figures import Figures
-from gateway.inflight import Acknowledgements, InFlight, Limits
+from gateway.inflight import InFlight, Limits
 from gateway.outgoing import STRIKES, Outgoing, topic_fault
 from gateway.packets import Greeting, Incoming
 from tests.emqx.waiting import until
@@ -103,6 +114,52 @@ async def test_a_request_is_acknowledged_when_the_broker_has_all_of_it() -> None
     stage.outgoing.published(2, 0)
     assert stage.acknowledged == [1]
     await stage.hand.finished(stage.acknowledgements)
+
+
+QUOTA_EXCEEDED = 0x97
+
+
+async def test_what_the_brokers_limit_keeps_out_is_published_again_before_the_request_is_acknowledged() -> (
+    None
+):
+    echo = Echo()
+    echo.deliveries = lambda arrival: (Delivery("mchat/inbox/b", b"d", retain=True),)
+    stage = Stage(echo)
+    stage.ask("a", "s0")
+    await until(lambda: len(stage.sent.packets) == 2)
+    stage.outgoing.published(1, QUOTA_EXCEEDED)
+    stage.outgoing.published(2, 0)
+    await until(lambda: len(stage.sent.packets) == 3)
+    assert stage.sent.packets[2] == ("mchat/inbox/b", b"d")
+    assert stage.acknowledged == []
+    stage.outgoing.published(3, QUOTA_EXCEEDED)
+    await until(lambda: len(stage.sent.packets) == 4)
+    stage.outgoing.published(4, 0)
+    await until(lambda: stage.acknowledged == [1])
+    assert stage.figures.refused == 0
+
+
+async def test_what_the_brokers_limit_keeps_out_for_good_is_given_up_and_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(inflight, "_PAUSES_S", (0.0, 0.0))
+    stage = Stage(Echo())
+    stage.ask("a", "s0")
+    for packet_id in (1, 2, 3):
+        await until(lambda number=packet_id: len(stage.sent.packets) == number)  # type: ignore[misc]
+        stage.outgoing.published(packet_id, QUOTA_EXCEEDED)
+    await until(lambda: stage.acknowledged == [1])
+    assert (len(stage.sent.packets), stage.figures.refused) == (3, 1)
+
+
+async def test_what_the_brokers_limit_kept_out_is_left_to_the_next_connection() -> None:
+    stage = Stage(Echo())
+    stage.ask("a", "s0")
+    await until(lambda: stage.sent.packets)
+    stage.outgoing.published(1, QUOTA_EXCEEDED)
+    stage.acknowledgements.end()
+    await until(lambda: not stage.hand._tasks)
+    assert (len(stage.sent.packets), stage.acknowledged, stage.figures.refused) == (1, [], 0)
 
 
 async def test_without_qos_nothing_is_acknowledged_and_it_is_answered_all_the_same() -> None:
@@ -275,7 +332,7 @@ def test_no_more_is_on_its_way_than_the_broker_takes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "kind"), [(0x87, PublishRefused), (0x90, PublishRefused), (0x97, NotConnected), (0x10, None)]
+    ("code", "kind"), [(0x87, PublishRefused), (0x90, PublishRefused), (0x97, Exhausted), (0x10, None)]
 )
 def test_a_reason_code_tells_whether_it_may_be_tried_again(
     code: int, kind: type[PublishError] | None

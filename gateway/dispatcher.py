@@ -97,6 +97,10 @@ class Dispatcher:
             return Reply(topic, None, after=after)
         return Reply(topic, answer.response, answer.deliveries)
 
+    async def close(self) -> None:
+        """Stop what goes on behind answers that come later; nothing is handled any more."""
+        await self._revocations.close()
+
     def refuse(self, arrival: Arrival, code: Literal[413, 503]) -> Reply:
         """Answer without doing anything (`exchange.Handler`)."""
         route = self._route(arrival)

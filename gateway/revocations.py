@@ -54,6 +54,12 @@ class Revocations:
             if not self._waited[outbox_id]:
                 del self._waited[outbox_id]
 
+    async def close(self) -> None:
+        """Stop looking; whoever waits is told that nobody knows."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
     async def _run(self) -> None:
         try:
             while self._waited:

@@ -146,6 +146,7 @@ async def serve_gateway(command: CommandSettings, *, with_parent: bool = False) 
             committed=deliveries.committed,
         )
         dispatcher = Dispatcher(ROUTER, means, clock=seconds, new_trace=lambda: new_id("trace_", now_ms()))
+        stack.push_async_callback(dispatcher.close)
         health = LinkHealth(link, settings)
         application = _application(feed, MetricsCollector(dispatcher.metrics, means.refusals), health)
         stop = await stack.enter_async_context(stop_signals(with_parent=with_parent))

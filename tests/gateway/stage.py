@@ -188,5 +188,6 @@ async def staged(
     try:
         yield Stage(database, dispatcher, house, broker, means, committed, clock)
     finally:
+        await dispatcher.close()
         await feed.stop()
         await house.lookups.close()

@@ -52,6 +52,19 @@ async def test_what_takes_longer_is_not_waited_for_and_nobody_looks_any_more(dat
     assert await revocations.in_effect(number, 10), "and it looks again for who comes later"
 
 
+async def test_closing_ends_the_look_that_is_under_way_and_tells_that_nobody_knows(
+    database: Database,
+) -> None:
+    (number,) = await left(database, "ann")
+    revocations = Revocations(database)
+    waiting = asyncio.create_task(revocations.in_effect(number, 10))
+    await until(lambda: revocations.looks)
+    await revocations.close()
+    assert revocations._task is None
+    assert not await waiting
+    await revocations.close()
+
+
 async def test_without_the_database_nobody_knows(database: Database) -> None:
     (number,) = await left(database, "ann")
     away = Database.open("postgresql://nobody@127.0.0.1:1/none", timeout_s=1)

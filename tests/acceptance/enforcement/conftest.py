@@ -21,6 +21,11 @@ MESSAGES_PER_S = 100.0
 @pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def stage_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a migrated database that the tests of a module share, on both databases in turn."""
+    yield from database_of(request, tmp_path_factory)
+
+
+def database_of(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Make the database that a fixture's parameter names, and drop it again."""
     if request.param == "sqlite":
         template = request.getfixturevalue("sqlite_template")
         yield f"sqlite:///{shutil.copy(template, tmp_path_factory.mktemp('rights') / 'mchat.db')}"

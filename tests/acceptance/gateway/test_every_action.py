@@ -1,7 +1,7 @@
 """Every action × allowed, forbidden, malformed, not found, duplicate: at the laptop broker and, MQTT 5, mosquitto."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from directory.database import Database
 from directory.sessions import SessionRow
 from gateway.router import ROUTER
 from tests.acceptance.enforcement.company import token_of
-from tests.acceptance.enforcement.conftest import stage_url as stage_url
+from tests.acceptance.enforcement.conftest import database_of
 from tests.acceptance.gateway.field import ANSWER_S, Answer, Field, FieldClient, field_clients
 from tests.acceptance.gateway.plain import at_mosquitto
 from tests.acceptance.gateway.scene import ADMIN, scene
@@ -75,19 +75,29 @@ async def _connected(field: Field, names: tuple[str, ...]) -> dict[str, FieldCli
     return clients
 
 
-@pytest_asyncio.fixture(
-    scope="module",
-    loop_scope="module",
-    params=["laptop", pytest.param("mosquitto", marks=pytest.mark.mosquitto)],
-)
+@pytest.fixture(scope="module", params=["laptop", pytest.param("mosquitto", marks=pytest.mark.mosquitto)])
+def broker(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def stage_url(
+    request: pytest.FixtureRequest, broker: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """A database of its own for each broker, in whatever order they come."""
+    yield from database_of(request, tmp_path_factory)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(
-    request: pytest.FixtureRequest, stage_url: str, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, broker: str, stage_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[World]:
     database = Database.open(stage_url)
     folder = tmp_path_factory.mktemp("walk")
     async with AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
-        if request.param == "laptop":
+        if broker == "laptop":
             running = await stack.enter_async_context(scene(folder, database, stage_url, company=2))
             await found(database)
             field = stack.enter_context(field_clients(running.stage.mqtt_port))

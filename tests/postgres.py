@@ -8,6 +8,7 @@ memory where there is room: a database is 300 files, and to make them on a disk 
 import asyncio
 import os
 import pwd
+import secrets
 import shutil
 import socket
 import subprocess
@@ -84,11 +85,19 @@ def missing(what: str) -> None:
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of 127.0.0.1 that nobody listens on at this moment.
+
+    Below those that the system gives to connections that go out: one of them could take it before it is used.
+    """
+    while True:
+        # Not by `random`: hypothesis would give each process the same ones.
+        port = 10_000 + secrets.randbelow(22_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def in_memory(place: Path = MEMORY) -> Path | None:

@@ -61,6 +61,15 @@ def packets(data: bytearray) -> Iterator[tuple[int, bytes]]:
     del data[:at]
 
 
+def mark(said: bytes) -> bytes:
+    """Read the seq id that a request put into its content; empty where there is none, as in a push.
+
+    Args:
+        said: the properties and the payload of a PUBLISH packet: a packet id before them may have a mark's bytes.
+    """
+    return said.partition(b"<")[2].partition(b">")[0]
+
+
 @dataclass(slots=True)
 class Connection:
     """One client."""
@@ -189,11 +198,9 @@ class Asker:
                     self.answers.append(now - began)
                     self.failed += b'"code":0,' not in body
                 continue
-            marked = body.find(b"<", ends)
-            if marked > 0:
-                began = self._delivering.pop(body[marked + 1 : body.index(b">", marked)], None)
-                if began is not None:
-                    self.deliveries.append(now - began)
+            began = self._delivering.pop(mark(body[ends + 2 :]), None)
+            if began is not None:
+                self.deliveries.append(now - began)
         return answered
 
 

@@ -15,6 +15,7 @@ from tests.benchmarks import (
     decision,
     gateway,
     generator,
+    mqtt_asker,
     presence,
     revocation,
     servers,
@@ -165,6 +166,20 @@ def test_gateway_tells_rates_times_and_costs_beside_the_echo() -> None:
     assert figures["send_private.p50_vs_echo@1"].bar == 2
     for name in ("gateway", "echo", "mosquitto", "generator 0", "generator 1"):
         assert figures[f"gateway.busy[{name}]"].value > 0
+
+
+@pytest.mark.parametrize(
+    ("said", "seq"),
+    [
+        (b'\0{"content":"<q0x12>"}', b"q0x12"),
+        (b'\0{"type":"private","content":"<q1x3>","quote":"<no>"}', b"q1x3"),
+        (b'\0{"event":"group_member_added"}', b""),
+        (b"\0<", b""),
+    ],
+)
+def test_a_delivery_is_known_by_the_mark_in_its_content(said: bytes, seq: bytes) -> None:
+    """A packet id before it that has the bytes of a mark once ended a generator."""
+    assert mqtt_asker.mark(said) == seq
 
 
 async def test_a_generator_that_fails_is_an_error_and_no_figure(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def _stamped(logger: _Lines, method: str, event: structlog.typing.EventDict) -> 
     """Say what structlog's own processors would, in one: level, logger, time."""
     event["level"] = "error" if method == "exception" else method
     event["logger"] = logger.name
-    event["timestamp"] = f"{datetime.now(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+    event["timestamp"] = f"{datetime.now(UTC).isoformat(timespec='microseconds')[:26]}Z"
     return event
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, Literal
 
@@ -10,8 +10,9 @@ import structlog
 from msgspec import Struct
 
 from directory.errors import DirectoryError
+from directory.participants import Participant
 from gateway import envelope, idempotency, parameters
-from gateway.caller import active
+from gateway.caller import Caller, active
 from gateway.errors import (
     FAULT,
     FORBIDDEN,
@@ -23,11 +24,11 @@ from gateway.errors import (
     Unroutable,
     refusal,
 )
-from gateway.exchange import Arrival, Delivery, Reply
+from gateway.exchange import Arrival, Delivery, Later, Reply
 from gateway.idempotency import Outcome
 from gateway.means import Means
 from gateway.metrics import Metrics
-from gateway.reads import Reads, Relay, Relayed
+from gateway.reads import Reads, Relay, Relayed, Unremembered
 from gateway.request import Request
 from gateway.revocations import Revocations
 from gateway.router import Action, Router
@@ -45,9 +46,12 @@ _REFUSED: Final = {
 }
 
 
-class _Answer(Struct, eq=False):
-    """How a request ended, so far as its answer and its log line say."""
+class _Exchange(Struct, eq=False):
+    """A request, and how it ended so far as its answer and its log line say."""
 
+    arrival: Arrival
+    route: Route
+    trace_id: str
     action: str = "unknown"
     code: int = 0
     response: bytes = b""
@@ -82,20 +86,20 @@ class Dispatcher:
         self.metrics = metrics or Metrics()
         self._revocations = Revocations(means.database)
 
-    async def handle(self, arrival: Arrival) -> Reply:
+    def handle(self, arrival: Arrival) -> Reply | Later:
         """Do what a request asks for, and answer it; one without a valid client or sequence id is dropped."""
         route = self._route(arrival)
         if route is None:
             return Reply(None)
-        trace_id = self._new_trace()
-        answer = await self._answered(arrival, route, trace_id)
-        self._tell(arrival, route, trace_id, answer)
-        topic = self._response_topic(arrival, route)
-        if answer.outcome is not None and answer.outcome.revocation is not None:
-            wait_ms = self._means.terms.revocation_wait_ms
-            after = partial(idempotency.in_force, self._revocations, wait_ms, answer.outcome)
-            return Reply(topic, None, after=after)
-        return Reply(topic, answer.response, answer.deliveries)
+        it = _Exchange(arrival, route, self._new_trace())
+        try:
+            body = envelope.read(arrival.payload)
+            envelope.check_seq_id(body, route.seq_id)
+            if not self._at_once(it, body):
+                return partial(self._later, it, body)
+        except Exception as error:
+            self._failed(it, error)
+        return self._reply(it)
 
     async def close(self) -> None:
         """Stop what goes on behind answers that come later; nothing is handled any more."""
@@ -107,7 +111,7 @@ class Dispatcher:
         if route is None:
             return Reply(None)
         response = envelope.refused(route.seq_id, Refused(code, _REFUSED[code]))
-        self._tell(arrival, route, "", _Answer(code=code))
+        self._tell(_Exchange(arrival, route, "", code=code))
         return Reply(self._response_topic(arrival, route), response)
 
     def _route(self, arrival: Arrival) -> Route | None:
@@ -129,84 +133,146 @@ class Dispatcher:
                 return own
         return own
 
-    async def _answered(self, arrival: Arrival, route: Route, trace_id: str) -> _Answer:
-        answer = _Answer()
-        try:
-            await self._carry_out(arrival, route, trace_id, answer)
-        except Refused as error:
-            self._refused(answer, route, error)
-        except DirectoryError as error:
-            found = refusal(error)
-            if found is None or found.code == OVERLOADED:
-                log.warning("the directory failed a request", trace_id=trace_id, why=str(error))
-            self._refused(answer, route, found or _fault(trace_id))
-        except Exception:
-            log.exception("a request met a fault of ours", trace_id=trace_id, action=answer.action)
-            self._refused(answer, route, _fault(trace_id))
-        return answer
+    def _at_once(self, it: _Exchange, body: Mapping[str, Any]) -> bool:
+        """Carry a relayed action out from memory alone; whatever may have to wait, a deny too, is left alone.
 
-    def _refused(self, answer: _Answer, route: Route, error: Refused) -> None:
-        answer.code, answer.response, answer.deliveries = (
-            error.code,
-            envelope.refused(route.seq_id, error),
-            (),
-        )
-        answer.outcome = None
-
-    async def _carry_out(self, arrival: Arrival, route: Route, trace_id: str, answer: _Answer) -> None:
-        """Carry a request out, in the order of checks of actions.md."""
-        body = envelope.read(arrival.payload)
-        envelope.check_seq_id(body, route.seq_id)
-        await self._means.house.settle()
-        employee_id = await self._means.callers.employee_id(route.client_id)
-        action = self._router.find(body["action"])
-        answer.action = action.name
+        Raises:
+            Refused: the request is wrong, whatever memory has not heard of.
+        """
+        means = self._means
+        device = means.house.remembered_device(it.route.client_id) if means.house.settled else None
+        if device is None or device.employee_id is None:
+            return False
+        action = self._named(it, body)
+        if action.kind != "relay":
+            return False
         params = parameters.read(body, action.params)
-        request = Request(route, arrival.payload, body, trace_id, self._means.now_ms())
+        try:
+            self._relay(it, self._request(it, body), device.employee_id, action, params, {})
+        except Unremembered:
+            return False
+        except Refused as error:
+            if _may_change(error):
+                return False
+            raise
+        return True
+
+    async def _later(self, it: _Exchange, body: Mapping[str, Any]) -> Reply:
+        try:
+            await self._carry_out(it, body)
+        except Exception as error:
+            self._failed(it, error)
+        return self._reply(it)
+
+    async def _carry_out(self, it: _Exchange, body: Mapping[str, Any]) -> None:
+        """Carry a request out, in the order of checks of actions.md."""
+        means = self._means
+        await means.house.settle()
+        employee_id = await means.callers.employee_id(it.route.client_id)
+        action = self._named(it, body)
+        params = parameters.read(body, action.params)
+        request = self._request(it, body)
         if action.kind == "mutating":
-            outcome = await idempotency.carry_out(self._means, request, employee_id, action, params)
-            answer.code, answer.response, answer.outcome = outcome.code, outcome.response, outcome
+            outcome = await idempotency.carry_out(means, request, employee_id, action, params)
+            it.code, it.response, it.outcome = outcome.code, outcome.response, outcome
             self.metrics.duplicates += outcome.duplicate
             return
-        data, answer.deliveries = await self._confirmed(request, employee_id, action, params)
-        answer.response = envelope.answer(route.seq_id, 0, "ok", data)
-
-    async def _confirmed(
-        self, request: Request, employee_id: str, action: Action, params: Any
-    ) -> tuple[Any, tuple[Delivery, ...]]:
-        """Run an action that changes nothing; a refusal is looked at again if memory had not heard of all."""
-        house = self._means.house
-        since = house.version
+        since = means.house.version
         try:
-            return await self._run(request, employee_id, action, params)
+            await self._look(it, request, employee_id, action, params)
         except Refused as error:
-            if error.certain or error.code not in _CONFIRMED or not await house.confirm(since):
+            # It is looked at again if memory had not heard of all.
+            if not _may_change(error) or not await means.house.confirm(since):
                 raise
-        return await self._run(request, employee_id, action, params)
+            await self._look(it, request, employee_id, action, params)
 
-    async def _run(
-        self, request: Request, employee_id: str, action: Action, params: Any
-    ) -> tuple[Any, tuple[Delivery, ...]]:
-        means = self._means
-        caller = active(request.client_id, employee_id, await means.house.person(employee_id))
-        action.permission.check(action.name, caller)
+    async def _look(
+        self, it: _Exchange, request: Request, employee_id: str, action: Action, params: Any
+    ) -> None:
+        """Carry out an action that changes nothing."""
         if action.kind == "reading":
-            return await action.handler(caller, params, Reads(means, request)), ()
-        relayed: Relayed = await action.handler(caller, params, Relay(means, request))
-        return relayed.data, relayed.deliveries
+            caller = self._caller(it, employee_id, action, await self._means.house.person(employee_id))
+            data = await action.handler(caller, params, Reads(self._means, request))
+            it.response = envelope.answer(it.route.seq_id, 0, "ok", data)
+            return
+        found: dict[str, Participant | None] = {}
+        while True:
+            try:
+                self._relay(it, request, employee_id, action, params, found)
+                return
+            except Unremembered as missing:
+                wanted = missing.employee_id
+            found[wanted] = await self._means.house.person(wanted)
 
-    def _tell(self, arrival: Arrival, route: Route, trace_id: str, answer: _Answer) -> None:
-        seconds = self._clock() - arrival.received_at
-        self.metrics.answered(answer.action, answer.code, seconds)
+    def _relay(
+        self,
+        it: _Exchange,
+        request: Request,
+        employee_id: str,
+        action: Action,
+        params: Any,
+        found: Mapping[str, Participant | None],
+    ) -> None:
+        relay = Relay(self._means, request, found)
+        caller = self._caller(it, employee_id, action, relay.person(employee_id))
+        relayed: Relayed = action.handler(caller, params, relay)
+        it.response = envelope.answer(it.route.seq_id, 0, "ok", relayed.data)
+        it.deliveries = relayed.deliveries
+
+    def _named(self, it: _Exchange, body: Mapping[str, Any]) -> Action:
+        action = self._router.find(body["action"])
+        it.action = action.name
+        return action
+
+    def _caller(self, it: _Exchange, employee_id: str, action: Action, person: Participant | None) -> Caller:
+        caller = active(it.route.client_id, employee_id, person)
+        action.permission.check(action.name, caller)
+        return caller
+
+    def _request(self, it: _Exchange, body: Mapping[str, Any]) -> Request:
+        return Request(it.route, it.arrival.payload, body, it.trace_id, self._means.now_ms())
+
+    def _failed(self, it: _Exchange, error: Exception) -> None:
+        """Answer with what went wrong; called where it was caught."""
+        if isinstance(error, Refused):
+            refused = error
+        elif isinstance(error, DirectoryError):
+            found = refusal(error)
+            if found is None or found.code == OVERLOADED:
+                log.warning("the directory failed a request", trace_id=it.trace_id, why=str(error))
+            refused = found or _fault(it.trace_id)
+        else:
+            log.exception("a request met a fault of ours", trace_id=it.trace_id, action=it.action)
+            refused = _fault(it.trace_id)
+        it.code, it.response = refused.code, envelope.refused(it.route.seq_id, refused)
+        it.deliveries, it.outcome = (), None
+
+    def _reply(self, it: _Exchange) -> Reply:
+        self._tell(it)
+        topic = self._response_topic(it.arrival, it.route)
+        if it.outcome is not None and it.outcome.revocation is not None:
+            wait_ms = self._means.terms.revocation_wait_ms
+            after = partial(idempotency.in_force, self._revocations, wait_ms, it.outcome)
+            return Reply(topic, None, after=after)
+        return Reply(topic, it.response, it.deliveries)
+
+    def _tell(self, it: _Exchange) -> None:
+        seconds = self._clock() - it.arrival.received_at
+        self.metrics.answered(it.action, it.code, seconds)
         log.info(
             "request",
-            client_id=route.client_id,
-            seq_id=route.seq_id,
-            action=answer.action,
-            code=answer.code,
+            client_id=it.route.client_id,
+            seq_id=it.route.seq_id,
+            action=it.action,
+            code=it.code,
             latency_ms=round(seconds * 1_000, 2),
-            trace_id=trace_id,
+            trace_id=it.trace_id,
         )
+
+
+def _may_change(error: Refused) -> bool:
+    """Tell whether a refusal may be another once memory has heard of every change."""
+    return error.code in _CONFIRMED and not error.certain
 
 
 def _fault(trace_id: str) -> Refused:

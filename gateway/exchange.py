@@ -87,11 +87,15 @@ class Reply(Struct, frozen=True):
     after: Callable[[], Awaitable[bytes | None]] | None = None
 
 
+Later = Callable[[], Awaitable[Reply]]
+"""Does what a request asks for, which takes waiting; called once, or never."""
+
+
 class Handler(Protocol):
     """Answers requests."""
 
-    async def handle(self, arrival: Arrival) -> Reply:
-        """Do what a request asks for.
+    def handle(self, arrival: Arrival) -> Reply | Later:
+        """Do what a request asks for: at once if nothing is to be waited for, else in what is returned.
 
         It answers faults by itself (500): whatever it raises is logged, and the request stays unanswered.
         """

@@ -116,6 +116,19 @@ class House:
         """Count the people and the clients in memory."""
         return len(self._people), len(self._devices)
 
+    @property
+    def settled(self) -> bool:
+        """Whether memory may be answered from at once: the feed has proved itself lately (decision 7)."""
+        return self._feed is not None and self._clock() - self._feed.proved_at < self._stale_s
+
+    def remembered(self, employee_id: str) -> Participant | None:
+        """Return a person whom memory holds."""
+        return self._people.find(employee_id)
+
+    def remembered_device(self, client_id: str) -> Device | None:
+        """Return a client that memory holds: its session and its owner are the same person."""
+        return self._devices.find(client_id)
+
     async def person(self, employee_id: str) -> Participant | None:
         """Find a person, active or not.
 

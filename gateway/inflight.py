@@ -22,6 +22,7 @@ from gateway.exchange import (
     Delivery,
     Exhausted,
     Handler,
+    Later,
     PublishError,
     PublishRefused,
     Reply,
@@ -50,6 +51,7 @@ class _Request(Struct, eq=False):
     correlation: bytes | None
     acknowledgements: Acknowledgements
     due: Due
+    later: Later | None = None
     answered: bool = False
     parts: int = 0
     too_large: bool = False
@@ -114,6 +116,13 @@ class InFlight:
             self.figures.overloaded += 1
             self._refuse(request)
             return
+        if lane is None:
+            if acknowledgements.over:
+                return  # It comes again, to a connection that can be answered on.
+            reply = self._begun(request)
+            if reply is not None:
+                self._publish(request, reply)
+                return
         self._in_lanes += 1
         self._unanswered[request] = None
         if lane is not None:
@@ -167,17 +176,34 @@ class InFlight:
             del self._lanes[key]
             self._changed.set()
 
-    async def _serve(self, request: _Request) -> None:
+    def _begun(self, request: _Request) -> Reply | None:
+        """Answer a request if that takes no waiting."""
         try:
-            reply = await self.handler.handle(request.arrival)
-        except Exception:  # it answers faults by itself; whatever this is, other requests go on
-            log.exception("a request was not answered", topic=request.arrival.topic)
-            self.figures.unanswered += 1
-            reply = Reply(None)
-        if not request.answered:
+            reply = self.handler.handle(request.arrival)
+        except Exception:
+            return self._unhandled(request)
+        if isinstance(reply, Reply):
+            return reply
+        request.later = reply
+        return None
+
+    async def _serve(self, request: _Request) -> None:
+        reply = None if request.later is not None else self._begun(request)
+        if request.later is not None:
+            try:
+                reply = await request.later()
+            except Exception:
+                reply = self._unhandled(request)
+        if reply is not None and not request.answered:
             self._publish(request, reply)
         if self._in_lanes == 1:
             self.outgoing.flush()
+
+    def _unhandled(self, request: _Request) -> Reply:
+        """Go on with others: the handler answers faults by itself, whatever this one is."""
+        log.exception("a request was not answered", topic=request.arrival.topic)
+        self.figures.unanswered += 1
+        return Reply(None)
 
     def _refuse(self, request: _Request) -> None:
         self._publish(request, self._refusal(request, _OVERLOADED))

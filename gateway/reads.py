@@ -7,8 +7,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from directory.participants import Participant
 from gateway.exchange import Delivery
-from gateway.house import House
 from gateway.means import Means
 from gateway.request import Request
 from gateway.topics import Topics
@@ -26,24 +26,46 @@ class Reads(Struct, frozen=True):
     request: Request
 
 
+class Unremembered(Exception):
+    """Memory does not hold a person that a relayed action asks for.
+
+    Attributes:
+        employee_id: Who is to be read, before the handler is called again.
+    """
+
+    def __init__(self, employee_id: str) -> None:
+        super().__init__(f"{employee_id!r} is not in memory")
+        self.employee_id = employee_id
+
+
 class Relay(Struct, frozen=True):
     """For actions that pass something on: from memory, without a row (decision 13).
 
-    A refusal is looked at again after memory has heard of every change, so that a handler may be called twice: it
-    does nothing itself, and returns what is to be delivered.
+    A handler waits for nothing: it does nothing itself, and returns what is to be delivered. It is called again for
+    each person whom memory does not hold, and when a refusal is looked at again after memory has heard of every change.
 
     Attributes:
         means: What there is; no database here.
         request: What was asked.
+        found: Those whom memory did not hold, as they were read; None: there is no such person.
     """
 
     means: Means
     request: Request
+    found: Mapping[str, Participant | None]
 
-    @property
-    def house(self) -> House:
-        """The memory of people and their groups."""
-        return self.means.house
+    def person(self, employee_id: str) -> Participant | None:
+        """Find a person, active or not.
+
+        Raises:
+            Unremembered: it has to be read first; not for handlers to catch.
+        """
+        if employee_id in self.found:
+            return self.found[employee_id]
+        person = self.means.house.remembered(employee_id)
+        if person is None:
+            raise Unremembered(employee_id)
+        return person
 
     @property
     def topics(self) -> Topics:

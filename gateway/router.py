@@ -6,7 +6,7 @@ From this registry come validation, docs/actions.md and `mchat call`.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar, cast, get_type_hints
 
@@ -18,7 +18,7 @@ from gateway.permissions import Permission
 Kind = Literal["mutating", "reading", "relay"]
 """How an action is carried out: in a transaction, once; as often as asked; from memory, with deliveries."""
 
-Handler = Callable[[Any, Any, Any], Awaitable[Any]]
+Handler = Callable[[Any, Any, Any], Any]
 H = TypeVar("H", bound=Handler)
 
 
@@ -66,18 +66,24 @@ class Router:
         sensitive_if: Callable[[Any], bool] = lambda _: True,
         secret: tuple[str, ...] = (),
     ) -> Callable[[H], H]:
-        """Register the decorated coroutine function `(caller, params, work)` under a name.
+        """Register the decorated function `(caller, params, work)` under a name.
 
         The third parameter is a `unit_of_work.Work` for mutating actions, `reads.Reads` for reading ones, and
-        `relaying.Relay` for relayed ones. The type of `params` is the struct that requests are read into.
+        `reads.Relay` for relayed ones, which are plain functions; the others are coroutine functions. The type of
+        `params` is the struct that requests are read into.
 
         Raises:
-            ValueError: The name is taken, or the function has no docstring or no struct.
+            ValueError: The name is taken, the function waits and may not, or does not and should, or it has no
+                docstring or no struct.
         """
 
         def register(handler: H) -> H:
             if name in self._actions:
                 raise ValueError(f"action {name} is registered twice")
+            if inspect.iscoroutinefunction(handler) == (kind == "relay"):
+                raise ValueError(
+                    f"action {name}: relayed actions wait for nothing, others are coroutine functions"
+                )
             summary = (inspect.getdoc(handler) or "").partition("\n\n")[0]
             params = get_type_hints(handler)["params"]
             if not summary or not (isinstance(params, type) and issubclass(params, msgspec.Struct)):

@@ -178,6 +178,8 @@ class Wire:
         self._taking = sock.pending and self._client.socket() is sock
         if self._taking:
             self._loop.call_soon(self._take, sock)
+        else:
+            self.flush()
 
     def _flush(self) -> None:
         self._flushing = False

@@ -76,14 +76,14 @@ class Acknowledge(Struct, kw_only=True):
 
 
 @action("msg.send_private", anyone("anyone, to active people"), kind="relay")
-async def send_private(caller: Caller, params: SendPrivate, work: Relay) -> Relayed:
+def send_private(caller: Caller, params: SendPrivate, work: Relay) -> Relayed:
     """Send a message to a person: it comes into that person's inbox before the answer comes.
 
     Returns:
         msg_id, to_employee_id, sent_at.
     """
     said = content(params.content)
-    await _check_reader(work, params.to_employee_id)
+    _check_reader(work, params.to_employee_id)
     sent_at = iso(work.now_ms)
     message = PrivateMessage(
         msg_id=work.message_id(caller.employee_id),
@@ -101,7 +101,7 @@ async def send_private(caller: Caller, params: SendPrivate, work: Relay) -> Rela
 
 
 @action("msg.send_group", anyone("members of the group"), kind="relay")
-async def send_group(caller: Caller, params: SendGroup, work: Relay) -> Relayed:
+def send_group(caller: Caller, params: SendGroup, work: Relay) -> Relayed:
     """Send a message to a group: its members have it before the answer comes.
 
     Returns:
@@ -128,7 +128,7 @@ async def send_group(caller: Caller, params: SendGroup, work: Relay) -> Relayed:
 
 
 @action("msg.read_ack", anyone("the reader; in a group, where reader and author are members"), kind="relay")
-async def read_ack(caller: Caller, params: Acknowledge, work: Relay) -> Relayed:
+def read_ack(caller: Caller, params: Acknowledge, work: Relay) -> Relayed:
     """Tell the author of a message that it was read.
 
     Clients in the field send `msg_id` alone: then nobody is told, because a message is stored nowhere.
@@ -144,9 +144,9 @@ async def read_ack(caller: Caller, params: Acknowledge, work: Relay) -> Relayed:
         if params.peer_employee_id is None:
             raise bad("peer_employee_id", "is missing, send who wrote the message")
         author = params.peer_employee_id
-        await _check_reader(work, author)
+        _check_reader(work, author)
     else:
-        author = await _author_in_group(caller, params, work)
+        author = _author_in_group(caller, params, work)
     told = ReadAck(
         msg_id=params.msg_id,
         conversation_type=params.conversation_type,
@@ -157,26 +157,26 @@ async def read_ack(caller: Caller, params: Acknowledge, work: Relay) -> Relayed:
     return Relayed({}, (Delivery(work.topics.inbox(author), json.encode(told)),))
 
 
-async def _author_in_group(caller: Caller, params: Acknowledge, work: Relay) -> str:
+def _author_in_group(caller: Caller, params: Acknowledge, work: Relay) -> str:
     if params.group_id is None:
         raise bad("group_id", "is missing, send the group")
     if params.author_employee_id is None:
         raise bad("author_employee_id", "is missing, send who wrote the message")
     if params.group_id not in caller.groups:
         raise _not_in(params.group_id)
-    author = await work.house.person(params.author_employee_id)
+    author = work.person(params.author_employee_id)
     if author is None or author.status != "active" or params.group_id not in author.groups:
         raise forbidden(f"{params.author_employee_id!r} is not in group {params.group_id!r}: nobody is told")
     return params.author_employee_id
 
 
-async def _check_reader(work: Relay, employee_id: str) -> None:
+def _check_reader(work: Relay, employee_id: str) -> None:
     """Let those pass who have an inbox.
 
     Raises:
         Refused: 404, there is no such person; 403, the person is not active.
     """
-    found = await work.house.person(employee_id)
+    found = work.person(employee_id)
     if found is None or found.role not in PEOPLE or found.status == "deleted":
         raise Refused(MISSING, f"employee {employee_id!r} does not exist: see employee.list")
     if found.status != "active":

@@ -3,9 +3,10 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Literal
 
-from gateway.exchange import Arrival, Delivery, Reply
+from gateway.exchange import Arrival, Delivery, Later, Reply
 from tests.emqx.waiting import until
 
 
@@ -32,7 +33,10 @@ class Echo:
     def release(self, client: str) -> None:
         self.held.pop(client).set()
 
-    async def handle(self, arrival: Arrival) -> Reply:
+    def handle(self, arrival: Arrival) -> Reply | Later:
+        return partial(self.answered, arrival)
+
+    async def answered(self, arrival: Arrival) -> Reply:
         seq = arrival.topic.rpartition("/")[2]
         self.asked.append(arrival)
         self.begun.append(seq)

@@ -83,10 +83,15 @@ class Stage:
     clock: list[int]
     numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
+    async def handle(self, arrival: Arrival) -> Reply:
+        """Give a request to the dispatcher, and wait if it has to."""
+        reply = self.dispatcher.handle(arrival)
+        return reply if isinstance(reply, Reply) else await reply()
+
     async def raw(self, client_id: str, seq_id: str, payload: bytes, **more: Any) -> Answer:
         """Send bytes, and wait for the answer, however long it is put off."""
         topic = f"{self.means.topics.prefix}mchat/msg/req/{client_id}/{seq_id}"
-        reply = await self.dispatcher.handle(Arrival(topic, payload, time.monotonic(), **more))
+        reply = await self.handle(Arrival(topic, payload, time.monotonic(), **more))
         response = reply.response
         if response is None and reply.after is not None:
             response = await reply.after()

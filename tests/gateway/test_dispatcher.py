@@ -57,7 +57,7 @@ async def test_a_caller_is_checked_in_order(stage: Stage) -> None:
 )
 async def test_a_request_without_valid_ids_is_counted_and_dropped(stage: Stage, topic: str) -> None:
     arrival = Arrival(topic, b'{"action":"org.tree"}', time.monotonic())
-    for reply in (await stage.dispatcher.handle(arrival), stage.dispatcher.refuse(arrival, 503)):
+    for reply in (await stage.handle(arrival), stage.dispatcher.refuse(arrival, 503)):
         assert (reply.response_topic, reply.response, reply.deliveries, reply.after) == (None, None, (), None)
     assert stage.dispatcher.metrics.dropped == 2
     assert not stage.dispatcher.metrics.requests

@@ -15,6 +15,7 @@ from gateway.exchange import (
     Arrival,
     Delivery,
     Exhausted,
+    Later,
     NotConnected,
     PublishError,
     PublishRefused,
@@ -26,7 +27,7 @@ from gateway.inflight import InFlight, Limits
 from gateway.outgoing import STRIKES, Outgoing, topic_fault
 from gateway.packets import Greeting, Incoming
 from tests.emqx.waiting import until
-from tests.gateway.echo import Echo
+from tests.gateway.echo import Echo, response_topic
 
 ROOM = Greeting(session_present=False, receive_maximum=None, packet_size=None, shared=True)
 
@@ -200,6 +201,56 @@ async def test_what_was_not_begun_when_its_connection_was_lost_is_left_to_the_ne
     )
 
 
+class Prompt(Echo):
+    """Answers at once whoever is not held."""
+
+    def handle(self, arrival: Arrival) -> Reply | Later:
+        if arrival.topic.split("/")[-2] in self.held:
+            return super().handle(arrival)
+        self.begun.append(arrival.topic.rpartition("/")[2])
+        return Reply(response_topic(arrival), arrival.payload, self.deliveries(arrival))
+
+
+async def test_what_takes_no_waiting_is_published_before_the_next_is_read() -> None:
+    echo = Prompt()
+    echo.deliveries = lambda arrival: (Delivery("mchat/inbox/b", b"d"),)
+    stage = Stage(echo, Limits(requests=1, of_client=1, seconds=10.0))
+    for number in range(3):
+        stage.ask("a", f"s{number}")
+        assert stage.sent.packets[-2:] == [
+            ("mchat/inbox/b", b"d"),
+            (f"mchat/msg/resp/a/s{number}", f"s{number}".encode()),
+        ]
+    assert (stage.hand.count, stage.acknowledged, stage.figures.overloaded) == (0, [], 0)
+    for packet_id in range(1, 7):
+        stage.outgoing.published(packet_id, 0)
+    assert stage.acknowledged == [1, 2, 3]
+
+
+async def test_what_takes_no_waiting_waits_for_its_senders_requests_before_it() -> None:
+    echo = Prompt()
+    echo.hold("a")
+    stage = Stage(echo)
+    stage.ask("a", "s0")
+    gate = echo.held.pop("a")
+    stage.ask("a", "s1")
+    stage.ask("b", "s2")
+    assert echo.begun == ["s2"]
+    gate.set()
+    await until(lambda: stage.hand.count == 0)
+    assert [topic.rpartition("/")[2] for topic, _ in stage.sent.packets] == ["s2", "s0", "s1"]
+
+
+@pytest.mark.parametrize("lives", [True, False])
+async def test_what_takes_no_waiting_is_not_begun_by_a_process_that_stood_still(lives: bool) -> None:
+    echo = Prompt()
+    stage = Stage(echo)
+    stage.lives = lives
+    stage.ask("a", "s0")
+    assert (echo.begun, len(stage.sent.packets)) == ((["s0"], 1) if lives else ([], 0))
+    assert (stage.hand.count, stage.acknowledged) == (0, [])
+
+
 @pytest.mark.parametrize("lives", [True, False])
 async def test_of_what_a_process_that_stood_still_finds_nothing_is_begun(lives: bool) -> None:
     """Before the connection itself has noticed."""
@@ -258,7 +309,7 @@ async def test_what_follows_a_response_is_done_and_says_nothing() -> None:
 
 async def test_a_request_with_nobody_to_answer_is_acknowledged() -> None:
     class Dropping(Echo):
-        async def handle(self, arrival: Arrival) -> Reply:
+        def handle(self, arrival: Arrival) -> Reply:
             return Reply(None)
 
     stage = Stage(Dropping())

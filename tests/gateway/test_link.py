@@ -534,17 +534,23 @@ async def test_a_broker_that_is_not_there_is_tried_again(place: Place) -> None:
 
 async def test_a_handler_that_fails_holds_nobody(place: Place) -> None:
     class Failing(Echo):
-        async def handle(self, arrival: Arrival) -> Any:
+        def handle(self, arrival: Arrival) -> Any:
+            if arrival.payload == b"fail at once":
+                raise RuntimeError("no")
+            return super().handle(arrival)
+
+        async def answered(self, arrival: Arrival) -> Any:
             if arrival.payload == b"fail":
                 raise RuntimeError("no")
-            return await super().handle(arrival)
+            return await super().answered(arrival)
 
     link = await place.linked(Failing(), receive_maximum=1)
     client = await place.client("a")
     await client.publish(place.request("a", "s0"), b"fail")
-    await client.publish(place.request("a", "s1"), b"fine")
+    await client.publish(place.request("a", "s1"), b"fail at once")
+    await client.publish(place.request("a", "s2"), b"fine")
     got = await client.gets(1)
-    assert (got[0].topic, link.figures.unanswered) == (f"{place.prefix}mchat/msg/resp/a/s1", 1)
+    assert (got[0].topic, link.figures.unanswered) == (f"{place.prefix}mchat/msg/resp/a/s2", 2)
     assert response_topic(Arrival("a/req/b", b"", 0.0)) == "a/resp/b"
 
 

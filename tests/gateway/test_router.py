@@ -58,6 +58,25 @@ def test_a_function_that_says_too_little_is_refused() -> None:
             Router().action("thing.get", ANYONE, kind="reading")(handler)
 
 
+def test_relayed_actions_wait_for_nothing_and_others_may() -> None:
+    def plain(caller: Caller, params: Params, work: Any) -> dict[str, Any]:
+        """Do it."""
+        return {}
+
+    async def waiting(caller: Caller, params: Params, work: Any) -> dict[str, Any]:
+        """Do it."""
+        return {}
+
+    router = Router()
+    with pytest.raises(ValueError, match="coroutine"):
+        router.action("thing.pass", ANYONE, kind="relay")(waiting)
+    with pytest.raises(ValueError, match="coroutine"):
+        router.action("thing.get", ANYONE, kind="reading")(plain)
+    router.action("thing.pass", ANYONE, kind="relay")(plain)
+    router.action("thing.get", ANYONE, kind="reading")(waiting)
+    assert len(router.names()) == 2
+
+
 @pytest.mark.parametrize(
     "name", ["", "__proto__", "constructor", "toString", "org.tree ", "ORG.TREE", "x" * 500]
 )

@@ -55,7 +55,7 @@ async def test_a_will_of_who_was_disabled_has_no_effect_200_times(
             await people.set_status(change, "boss", "disabled")
         assert (await stage.means.callers.of("boss")).person.status == "active"
         replies = await asyncio.gather(
-            *(stage.dispatcher.handle(_will(number + late, f"will{number}-{late}")) for late in range(10))
+            *(stage.handle(_will(number + late, f"will{number}-{late}")) for late in range(10))
         )
         assert [json.loads(reply.response or b"")["code"] for reply in replies] == [401] * 10
         async with stage.database.change("hr", 2_000) as change:
@@ -63,7 +63,7 @@ async def test_a_will_of_who_was_disabled_has_no_effect_200_times(
     assert await stage.count("department") == 0
     assert stage.messages() == []
     # The twin: the same while it is active.
-    reply = await stage.dispatcher.handle(_will(0, "alive"))
+    reply = await stage.handle(_will(0, "alive"))
     assert json.loads(reply.response or b"")["code"] == 0
     assert await stage.count("department") == 1
 
@@ -83,7 +83,7 @@ async def test_either_the_action_or_the_disabling_comes_first(stage: Stage) -> N
         if number % 2:
             await disabled.wait()
         before = await stage.count("department")
-        reply = await stage.dispatcher.handle(_will(0, f"race{number}"))
+        reply = await stage.handle(_will(0, f"race{number}"))
         code = json.loads(reply.response or b"")["code"]
         await disabling
         assert code in (0, 401) and (not number % 2 or code == 401)

@@ -1,6 +1,9 @@
 """msg.*: relayed to whom they are for, under one name, to nobody else."""
 
+import json
+import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,8 +11,10 @@ import pytest
 from directory import groups, people
 from directory.database import Database
 from directory.sealed import Sealer
+from gateway.exchange import Arrival, Reply
 from gateway.messages import MessageIds
-from tests.gateway.stage import Stage, connect, join, staged
+from gateway.router import ROUTER
+from tests.gateway.stage import TERMS, Stage, connect, join, staged
 
 NOW = "2027-01-15T08:00:00.000Z"
 
@@ -145,6 +150,44 @@ async def test_a_disabled_person_sends_nothing_more(stage: Stage) -> None:
     await stage.house.confirm(-1)
     refused = await stage.send("li", "msg.send_private", to_employee_id="zhang", content="a")
     assert (refused.code, refused.delivered) == (401, [])
+
+
+def test_a_relayed_action_waits_for_nothing_by_its_form() -> None:
+    assert {one.name for one in ROUTER if one.kind == "relay"} == {
+        "msg.send_private",
+        "msg.send_group",
+        "msg.read_ack",
+    }
+
+
+async def test_what_memory_holds_is_relayed_at_once_and_nothing_is_refused_from_it(
+    database: Database, stage: Stage
+) -> None:
+    def at_once(to: str, seq: str, running: Stage = stage) -> bool:
+        body = {"action": "msg.send_private", "to_employee_id": to, "content": "hi"}
+        arrival = Arrival(f"mchat/msg/req/zhang/{seq}", json.dumps(body).encode(), time.monotonic())
+        reply = running.dispatcher.handle(arrival)
+        if isinstance(reply, Reply):
+            assert json.loads(reply.response or b"")["code"] == 0
+            assert [one.topic for one in reply.deliveries] == [f"mchat/inbox/{to}"]
+        return isinstance(reply, Reply)
+
+    assert not at_once("li", "s1"), "nobody is in memory"
+    for to in ("li", "wang"):
+        assert not at_once(to, "s2"), f"{to} is not in memory"
+        assert (await stage.send("zhang", "msg.send_private", to_employee_id=to, content="hi")).code == 0
+        assert at_once(to, "s3")
+    assert not at_once("nobody", "s4"), "whom memory does not know may have come since"
+    async with database.change("hr", 2_000) as change:
+        await people.set_status(change, "wang", "disabled")
+    await stage.house.confirm(0)
+    assert not at_once("wang", "s5"), "a change is heard of"
+    assert (await stage.send("zhang", "msg.send_private", to_employee_id="wang", content="hi")).code == 403
+    assert not at_once("wang", "s6"), "a deny that memory holds is looked at again"
+    assert at_once("li", "s7"), "others are not concerned"
+    async with staged(database, instance="gw2", terms=replace(TERMS, stale_s=0.0)) as stale:
+        assert (await stale.send("zhang", "msg.send_private", to_employee_id="li", content="hi")).code == 0
+        assert not at_once("li", "s8", stale), "memory has to be proved true first"
 
 
 async def test_the_author_is_told_that_a_message_was_read(stage: Stage) -> None:

@@ -10,27 +10,16 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Final, Literal
 
 import structlog
-from msgspec import Struct
 
-from gateway.acknowledgements import Acknowledgements, Due
-from gateway.exchange import (
-    Arrival,
-    Delivery,
-    Exhausted,
-    Handler,
-    Later,
-    PublishError,
-    PublishRefused,
-    Reply,
-    TooLarge,
-)
+from gateway.acknowledgements import Acknowledgements
+from gateway.exchange import Arrival, Handler, Later, PublishError, Reply
 from gateway.figures import Figures
-from gateway.outgoing import Done, Outgoing
+from gateway.outgoing import Outgoing
 from gateway.packets import Incoming
+from gateway.replies import Asked, Replies
 
 log = structlog.get_logger(__name__)
 
@@ -38,23 +27,11 @@ Late = Callable[[str, bytes, bytes | None], Awaitable[None]]
 """Publishes a response that comes after its request was acknowledged: topic, bytes, Correlation Data."""
 
 _OVERLOADED: Final = 503
-_TOO_LARGE: Final = 413
-
-_PAUSES_S: Final = (0.1, 0.4, 1.5)
-"""Before each further try of what the broker's own limit kept out (0x97)."""
-
-_MOST_RESTING: Final = 1_000
 
 
-class _Request(Struct, eq=False):
-    arrival: Arrival
-    correlation: bytes | None
-    acknowledgements: Acknowledgements
-    due: Due
+class _Request(Asked):
     later: Later | None = None
     answered: bool = False
-    parts: int = 0
-    too_large: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +74,11 @@ class InFlight:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _in_lanes: int = 0
     _afters: int = 0
-    _resting: int = 0
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _replies: Replies = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._replies = Replies(self.outgoing, self.figures, self._refusal, self._changed.set)
 
     @property
     def count(self) -> int:
@@ -160,7 +140,7 @@ class InFlight:
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, self._replies.stop(), return_exceptions=True)
 
     async def _work(self, key: str, lane: deque[_Request]) -> None:
         try:
@@ -206,13 +186,13 @@ class InFlight:
         return Reply(None)
 
     def _refuse(self, request: _Request) -> None:
-        self._publish(request, self._refusal(request, _OVERLOADED))
+        self._publish(request, self._refusal(request.arrival, _OVERLOADED))
 
-    def _refusal(self, request: _Request, code: Literal[413, 503]) -> Reply:
+    def _refusal(self, arrival: Arrival, code: Literal[413, 503]) -> Reply:
         try:
-            return self.handler.refuse(request.arrival, code)
+            return self.handler.refuse(arrival, code)
         except Exception:  # the request is acknowledged all the same, so that others go on
-            log.exception("a request was not refused", topic=request.arrival.topic)
+            log.exception("a request was not refused", topic=arrival.topic)
             self.figures.unanswered += 1
             return Reply(None)
 
@@ -221,83 +201,10 @@ class InFlight:
         self._unanswered.pop(request, None)
         if request.acknowledgements.over:
             return  # It comes again, to a connection that can be answered on.
-        request.parts = 1 + len(reply.deliveries)
-        for delivery in reply.deliveries:
-            self._put(delivery, partial(self._done, request, delivery, None))
-        if reply.response_topic is None or reply.response is None:
-            self._part_done(request)
-        else:
-            # A delivery that cannot go out must not be answered as if it did.
-            smaller = self._refusal(request, _TOO_LARGE).response if request.too_large else None
-            response = Delivery(reply.response_topic, smaller or reply.response)
-            self._put(response, partial(self._responded, request, response), request.correlation)
+        self._replies.put(request, reply)
         if reply.after is not None:
             self._afters += 1
             self._start(self._after(request, reply))
-
-    def _put(self, delivery: Delivery, done: Done, correlation: bytes | None = None) -> None:
-        self.outgoing.put(
-            delivery.topic, delivery.payload, done, retain=delivery.retain, correlation=correlation
-        )
-
-    def _responded(self, request: _Request, response: Delivery, error: PublishError | None) -> None:
-        if isinstance(error, PublishRefused):
-            smaller = self._refusal(request, _TOO_LARGE)
-            if smaller.response_topic is not None and smaller.response is not None:
-                self._refused(response.topic, error)
-                response = Delivery(smaller.response_topic, smaller.response)
-                done = partial(self._done, request, response, request.correlation)
-                self._put(response, done, request.correlation)
-                return
-        self._done(request, response, request.correlation, error)
-
-    def _done(
-        self, request: _Request, delivery: Delivery, correlation: bytes | None, error: PublishError | None
-    ) -> None:
-        if isinstance(error, Exhausted):
-            if self._resting < _MOST_RESTING:
-                self._start(self._again(request, delivery, correlation))
-                return
-            self._refused(delivery.topic, error)
-        if isinstance(error, PublishRefused):
-            request.too_large |= isinstance(error, TooLarge)
-            self._refused(delivery.topic, error)
-        self._part_done(request)
-
-    async def _again(self, request: _Request, delivery: Delivery, correlation: bytes | None) -> None:
-        """Publish what the broker's limit kept out, after pauses, while the request is not acknowledged."""
-        self._resting += 1
-        try:
-            for pause_s in _PAUSES_S:
-                await asyncio.sleep(pause_s)
-                if request.acknowledgements.over:
-                    return  # It comes again.
-                try:
-                    await self.outgoing.publish(
-                        delivery.topic, delivery.payload, retain=delivery.retain, correlation=correlation
-                    )
-                    break
-                except Exhausted as error:
-                    kept_out = error
-                except PublishError:
-                    break
-            else:
-                self._refused(delivery.topic, kept_out)
-            self._part_done(request)
-        finally:
-            self._resting -= 1
-
-    def _refused(self, topic: str, error: PublishError) -> None:
-        self.figures.refused += 1
-        log.error(
-            "the broker does not take a message: it is given up", topic=topic[:200], error=str(error)[:400]
-        )
-
-    def _part_done(self, request: _Request) -> None:
-        request.parts -= 1
-        if not request.parts:
-            request.acknowledgements.settle(request.due)
-            self._changed.set()
 
     async def _after(self, request: _Request, reply: Reply) -> None:
         assert reply.after is not None  # noqa: S101 - for the type checker

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import inflight
+from gateway import replies
 from gateway.acknowledgements import Acknowledgements
 from gateway.exchange import (
     Arrival,
@@ -143,7 +143,7 @@ async def test_what_the_brokers_limit_keeps_out_is_published_again_before_the_re
 async def test_what_the_brokers_limit_keeps_out_for_good_is_given_up_and_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(inflight, "_PAUSES_S", (0.0, 0.0))
+    monkeypatch.setattr(replies, "_PAUSES_S", (0.0, 0.0))
     stage = Stage(Echo())
     stage.ask("a", "s0")
     for packet_id in (1, 2, 3):

@@ -285,4 +285,4 @@ class Wire:
         # Everything that one turn of the loop has to say goes out together. While connecting, in a thread, it waits.
         if self._running and not self._flushing:
             self._flushing = True
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)

@@ -53,8 +53,9 @@ def call(
     given: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[KEY=VALUE]...",
-            help="Its parameters: a text as it is, lists as a,b or JSON, anything else as JSON.",
+            metavar="[KEY=VALUE|KEY@FILE]...",
+            help="Its parameters: a text as it is, lists as a,b or JSON, anything else as JSON; with @ from a file, "
+            "as secrets should be.",
         ),
     ] = None,
     *,

@@ -1,8 +1,10 @@
-"""``KEY=VALUE`` of the command line as the parameters of an action, typed by the gateway's registry."""
+"""``KEY=VALUE`` and ``KEY@FILE`` of the command line as parameters of an action, typed by the gateway's registry."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +15,8 @@ from gateway.errors import Refused
 from gateway.router import ROUTER
 from mchat.errors import CommandError
 
+_GIVEN: Final = re.compile("([^=@]*)([=@]?)(.*)", re.DOTALL)
+
 CHALLENGE: Final = ("challenge_id", "token")
 """Parameters that any action takes: what auth.challenge gave for it."""
 
@@ -22,15 +26,16 @@ def parameters(action: str, given: Iterable[str]) -> dict[str, Any]:
 
     A parameter that may be a text is taken as it is written; a list may be written `a,b`; what may be anything
     (`content`) is JSON if it is an object of JSON, else a text; everything else is JSON: `limit=5`,
-    `updates='{"name": "Sales"}'`.
+    `updates='{"name": "Sales"}'`. Of a file, whose value no `ps` shows, the text counts but for the ends of lines after
+    it: `password@var/admin`.
 
     Args:
         action: its name.
-        given: `KEY=VALUE` each.
+        given: `KEY=VALUE` or `KEY@FILE` each.
 
     Raises:
-        CommandError: there is no such action or parameter, one is given twice, or a value is no JSON. The message
-            shows no value.
+        CommandError: there is no such action, parameter or file, one is given twice, or a value is no JSON. The
+            message shows no value.
     """
     try:
         info = types.type_info(ROUTER.find(action).params)
@@ -42,15 +47,23 @@ def parameters(action: str, given: Iterable[str]) -> dict[str, Any]:
     kinds.update((name, (types.StrType(),)) for name in CHALLENGE if name not in kinds)
     found: dict[str, Any] = {}
     for one in given:
-        name, equals, text = one.partition("=")
-        if not equals:
-            raise CommandError(f"{name}: write parameters as KEY=VALUE")
+        name, sign, text = _GIVEN.fullmatch(one).groups()  # type: ignore[union-attr]
+        if not sign:
+            raise CommandError(f"{name}: write parameters as KEY=VALUE, or KEY@FILE")
         if name not in kinds:
             raise CommandError(f"{action} has no parameter {name}: it has {', '.join(kinds)}")
         if name in found:
             raise CommandError(f"{name} is given twice: keep one")
-        found[name] = _value(name, text, kinds[name])
+        found[name] = _value(name, _text(Path(text)) if sign == "@" else text, kinds[name])
     return found
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise CommandError(f"{file}: {reason}; name the file that holds the value") from error
 
 
 def _value(name: str, text: str, kinds: tuple[types.Type, ...]) -> Any:

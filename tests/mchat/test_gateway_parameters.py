@@ -1,5 +1,7 @@
 """``KEY=VALUE`` as the parameters of an action."""
 
+from pathlib import Path
+
 import pytest
 
 from mchat.errors import CommandError
@@ -21,6 +23,11 @@ from mchat.gateway_parameters import parameters
             {"group_id": "team", "updates": {"name": "B"}},
         ),
         ("msg.send_private", ["to_employee_id=b", "content=1=1"], {"to_employee_id": "b", "content": "1=1"}),
+        (
+            "msg.send_private",
+            ["to_employee_id=b", "content=@b hi"],
+            {"to_employee_id": "b", "content": "@b hi"},
+        ),
         ("msg.send_private", ['content={"type":"text"}'], {"content": {"type": "text"}}),
         ("msg.read_ack", ["conversation_type=group"], {"conversation_type": "group"}),
         ("department.delete", ["challenge_id=ch_1", "token=5"], {"challenge_id": "ch_1", "token": "5"}),
@@ -30,6 +37,28 @@ def test_values_have_the_types_that_the_action_wants(
     action: str, given: list[str], found: dict[str, object]
 ) -> None:
     assert parameters(action, given) == found
+
+
+def test_a_value_may_stand_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(" pä=ss@word \r\n\n", encoding="utf-8")
+    (tmp_path / "updates").write_text('{\n  "name": "B"\n}\n')
+    given = ["for_action=x", "target=@y", f"password@{tmp_path}/secret"]
+    assert parameters("auth.challenge", given) == {
+        "for_action": "x",
+        "target": "@y",
+        "password": " pä=ss@word ",
+    }
+    given = ["group_id=team", f"updates@{tmp_path}/updates"]
+    assert parameters("group.update", given) == {"group_id": "team", "updates": {"name": "B"}}
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="missing: No such file"):
+        parameters("auth.challenge", [f"password@{tmp_path}/missing"])
+    (tmp_path / "odd").write_bytes(b"hunter2\xff")
+    with pytest.raises(CommandError, match="odd: it is not UTF-8") as raised:
+        parameters("auth.challenge", [f"password@{tmp_path}/odd"])
+    assert "hunter2" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

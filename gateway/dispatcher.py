@@ -143,6 +143,9 @@ class Dispatcher:
         device = means.house.remembered_device(it.route.client_id) if means.house.settled else None
         if device is None or device.employee_id is None:
             return False
+        person = means.house.remembered(device.employee_id)
+        if person is None or person.status != "active":
+            return False
         action = self._named(it, body)
         if action.kind != "relay":
             return False
@@ -168,7 +171,7 @@ class Dispatcher:
         """Carry a request out, in the order of checks of actions.md."""
         means = self._means
         await means.house.settle()
-        employee_id = await means.callers.employee_id(it.route.client_id)
+        employee_id = await self._asking(it.route.client_id)
         action = self._named(it, body)
         params = parameters.read(body, action.params)
         request = self._request(it, body)
@@ -185,6 +188,19 @@ class Dispatcher:
             if not _may_change(error) or not await means.house.confirm(since):
                 raise
             await self._look(it, request, employee_id, action, params)
+
+    async def _asking(self, client_id: str) -> str:
+        """Find whose the client is, and who is active as far as memory has heard: whatever is done looks again."""
+        house = self._means.house
+        employee_id = await self._means.callers.employee_id(client_id)
+        since = house.version
+        try:
+            active(client_id, employee_id, await house.person(employee_id))
+        except Refused as error:
+            if not _may_change(error) or not await house.confirm(since):
+                raise
+            active(client_id, employee_id, await house.person(employee_id))
+        return employee_id
 
     async def _look(
         self, it: _Exchange, request: Request, employee_id: str, action: Action, params: Any

@@ -1,5 +1,6 @@
 """Fixtures that every package's tests share."""
 
+import os
 import signal
 from collections.abc import Iterator
 
@@ -8,6 +9,9 @@ import pytest
 import mchat.log
 
 pytest_plugins = ["tests.postgres", "tests.mosquitto"]
+
+# Tests run hundreds of processes, each of which would compile all of MChat again: a fifth of what it takes to start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # A shell has its background jobs ignore Ctrl-C, and so would every process that a test starts and ends with it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -156,6 +156,23 @@ async def test_who_is_not_active_is_401_at_once(
     assert (await stage.send("li", action)).code == 0
 
 
+async def test_who_is_not_active_is_told_so_before_anything_else_of_the_request(
+    stage: Stage, database: Database
+) -> None:
+    """actions.md: session, then action, then parameters."""
+    requests: list[tuple[str, dict[str, Any], int]] = [
+        ("__proto__", {}, 400),
+        ("org.tree", {"department_id": 7}, 400),
+        ("audit.query", {}, 403),
+    ]
+    for status in ("disabled", "active"):
+        async with database.change("hr", 2_000) as change:
+            await people.set_status(change, "zhang", status)
+        for action, params, code in requests:
+            answer = await stage.send("zhang", action, **params)
+            assert answer.code == (401 if status == "disabled" else code)
+
+
 async def test_a_right_that_was_given_a_moment_ago_counts_at_once(stage: Stage, database: Database) -> None:
     assert (await stage.send("zhang", "audit.query")).code == 403
     async with database.change("hr", 2_000) as change:

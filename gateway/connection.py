@@ -77,10 +77,10 @@ class Connection:
         except Exception:  # as in `arrived`
             log.exception("an acknowledgement could not be taken in")
 
-    def lost(self, why: str) -> None:
+    def lost(self, why: str, *, suspicious: bool) -> None:
         """See `gateway.packets.Events`."""
         self.acknowledgements.end()
-        self._outgoing.detach(suspicious=not self.wanted_over)
+        self._outgoing.detach(suspicious=suspicious and not self.wanted_over)
         self._in_flight.told()
         if not self.lost_because.done():
             self.lost_because.set_result(why)
@@ -123,5 +123,5 @@ class Silent:
     def published(self, packet_id: int, code: int) -> None:
         """See `gateway.packets.Events`."""
 
-    def lost(self, why: str) -> None:
+    def lost(self, why: str, *, suspicious: bool) -> None:
         """See `gateway.packets.Events`."""

@@ -31,7 +31,7 @@ from gateway.metrics import Metrics
 from gateway.reads import Reads, Relay, Relayed, Unremembered
 from gateway.request import Request
 from gateway.revocations import Revocations
-from gateway.router import Action, Router
+from gateway.router import UNKNOWN, Action, Router
 from gateway.topics import Route
 
 log = structlog.get_logger(__name__)
@@ -41,8 +41,8 @@ _CONFIRMED: Final = frozenset({NO_SESSION, FORBIDDEN, MISSING})
 
 _REFUSED: Final = {
     OVERLOADED: "too much is in hand, or the gateway stops: try again with the same seq_id",
-    TOO_LARGE: "the broker takes no message as large as this would cause: send less, or ask for less; what it changes "
-    "is changed",
+    TOO_LARGE: "the broker takes no message as this would cause, perhaps for its size: send or ask for less; what it "
+    "changes is changed",
 }
 
 
@@ -52,7 +52,7 @@ class _Exchange(Struct, eq=False):
     arrival: Arrival
     route: Route
     trace_id: str
-    action: str = "unknown"
+    action: str = UNKNOWN
     code: int = 0
     response: bytes = b""
     deliveries: tuple[Delivery, ...] = ()
@@ -95,6 +95,7 @@ class Dispatcher:
         try:
             body = envelope.read(arrival.payload)
             envelope.check_seq_id(body, route.seq_id)
+            it.action = self._router.known(body["action"])
             if not self._at_once(it, body):
                 return partial(self._later, it, body)
         except Exception as error:
@@ -146,7 +147,7 @@ class Dispatcher:
         person = means.house.remembered(device.employee_id)
         if person is None or person.status != "active":
             return False
-        action = self._named(it, body)
+        action = self._router.find(body["action"])
         if action.kind != "relay":
             return False
         params = parameters.read(body, action.params)
@@ -172,7 +173,7 @@ class Dispatcher:
         means = self._means
         await means.house.settle()
         employee_id = await self._asking(it.route.client_id)
-        action = self._named(it, body)
+        action = self._router.find(body["action"])
         params = parameters.read(body, action.params)
         request = self._request(it, body)
         if action.kind == "mutating":
@@ -193,13 +194,11 @@ class Dispatcher:
         """Find whose the client is, and who is active as far as memory has heard: whatever is done looks again."""
         house = self._means.house
         employee_id = await self._means.callers.employee_id(client_id)
-        since = house.version
-        try:
-            active(client_id, employee_id, await house.person(employee_id))
-        except Refused as error:
-            if not _may_change(error) or not await house.confirm(since):
-                raise
-            active(client_id, employee_id, await house.person(employee_id))
+        person = await house.person(employee_id)
+        if person is None or person.status != "active":
+            # The feed may be away though the database is not: memory alone refuses nobody who changes something.
+            person = (await house.lookups.find(people=[employee_id])).people[employee_id]
+        active(client_id, employee_id, person)
         return employee_id
 
     async def _look(
@@ -211,6 +210,7 @@ class Dispatcher:
             data = await action.handler(caller, params, Reads(self._means, request))
             it.response = envelope.answer(it.route.seq_id, 0, "ok", data)
             return
+        house = self._means.house
         found: dict[str, Participant | None] = {}
         while True:
             try:
@@ -218,7 +218,11 @@ class Dispatcher:
                 return
             except Unremembered as missing:
                 wanted = missing.employee_id
-            found[wanted] = await self._means.house.person(wanted)
+            since = house.version
+            person = await house.person(wanted)
+            if house.version != since:
+                found.clear()  # Read before what memory has heard of since.
+            found[wanted] = person
 
     def _relay(
         self,
@@ -234,11 +238,6 @@ class Dispatcher:
         relayed: Relayed = action.handler(caller, params, relay)
         it.response = envelope.answer(it.route.seq_id, 0, "ok", relayed.data)
         it.deliveries = relayed.deliveries
-
-    def _named(self, it: _Exchange, body: Mapping[str, Any]) -> Action:
-        action = self._router.find(body["action"])
-        it.action = action.name
-        return action
 
     def _caller(self, it: _Exchange, employee_id: str, action: Action, person: Participant | None) -> Caller:
         caller = active(it.route.client_id, employee_id, person)

@@ -60,5 +60,10 @@ class Events(Protocol):
     def published(self, packet_id: int, code: int) -> None:
         """The broker acknowledged a publish, with a reason code of MQTT 5 (3.1.1: 0)."""
 
-    def lost(self, why: str) -> None:
-        """The connection is over, whoever ended it; told once, and nothing after it."""
+    def lost(self, why: str, *, suspicious: bool) -> None:
+        """The connection is over; told once, and nothing after it.
+
+        Args:
+            why: for people.
+            suspicious: the broker may have ended it over something that was sent.
+        """

@@ -21,7 +21,6 @@ from gateway.exchange import (
     PublishError,
     PublishRefused,
     Reply,
-    TooLarge,
 )
 from gateway.figures import Figures
 from gateway.outgoing import Done, Outgoing
@@ -45,7 +44,7 @@ class Asked(Struct, eq=False):
         acknowledgements: Of the connection that it came by.
         due: Its own among them.
         parts: Messages of its reply that are not settled yet.
-        too_large: Whether the broker did not take a delivery for its size.
+        kept_back: Whether a delivery was given up before the response went out.
     """
 
     arrival: Arrival
@@ -53,7 +52,7 @@ class Asked(Struct, eq=False):
     acknowledgements: Acknowledgements
     due: Due
     parts: int = 0
-    too_large: bool = False
+    kept_back: bool = False
 
 
 class Replies:
@@ -62,7 +61,7 @@ class Replies:
     Args:
         outgoing: puts messages on the wire.
         figures: counts what is given up.
-        refusal: makes the answer of a request whose reply is too large; must not raise.
+        refusal: makes the answer of a request whose reply the broker does not take; must not raise.
         settled: told each time that a request is acknowledged, as far as it is concerned.
     """
 
@@ -88,8 +87,8 @@ class Replies:
             self._part_done(asked)
             return
         # A delivery that cannot go out must not be answered as if it did.
-        smaller = self._refusal(asked.arrival, _TOO_LARGE).response if asked.too_large else None
-        response = Delivery(reply.response_topic, smaller or reply.response)
+        instead = self._refusal(asked.arrival, _TOO_LARGE).response if asked.kept_back else None
+        response = Delivery(reply.response_topic, instead or reply.response)
         self._put(response, partial(self._responded, asked, response), asked.correlation)
 
     async def stop(self) -> None:
@@ -126,7 +125,7 @@ class Replies:
                 return
             self._refused(delivery.topic, error)
         if isinstance(error, PublishRefused):
-            asked.too_large |= isinstance(error, TooLarge)
+            asked.kept_back = True
             self._refused(delivery.topic, error)
         self._part_done(asked)
 

@@ -18,6 +18,9 @@ from gateway.permissions import Permission
 Kind = Literal["mutating", "reading", "relay"]
 """How an action is carried out: in a transaction, once; as often as asked; from memory, with deliveries."""
 
+UNKNOWN: Final = "unknown"
+"""What an action is called that there is none of."""
+
 Handler = Callable[[Any, Any, Any], Any]
 H = TypeVar("H", bound=Handler)
 
@@ -113,6 +116,10 @@ class Router:
         if found is None:
             raise Refused(MALFORMED, f"Unknown action {name[:80]}: see docs/actions.md")
         return found
+
+    def known(self, name: str) -> str:
+        """Return the name, or `UNKNOWN` if there is no such action: what logs and metrics may say."""
+        return name if name in self._actions else UNKNOWN
 
     def names(self) -> Mapping[str, Action]:
         """Return all actions by name."""

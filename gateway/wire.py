@@ -27,6 +27,10 @@ from gateway.settings import GatewaySettings
 
 _UNLIMITED: Final = 65_535
 
+_NOBODYS_FAULT: Final = frozenset({0x8B, 0x8D, 0x8E, 0x98, 0x9C, 0x9D})
+"""Why a broker ends a connection whatever was sent (MQTT 5, 3.14.2.1): it stops, heard nothing for too long, has given
+the session to another, an operator wants it, another server is to be used."""
+
 _MOST_TAKEN: Final = 16
 """Messages of one turn of the event loop: far fewer than one client may have in hand."""
 
@@ -150,7 +154,7 @@ class Wire:
         while isinstance(sock := client.socket(), BufferedSocket):
             sock.end()
             client.loop_read()
-        self._over("ended by the gateway")
+        self._over("ended by the gateway", suspicious=False)
 
     def _made(self, clean: bool) -> paho.Client:
         client = new_client(self._settings, self._secret, clean=clean)
@@ -198,13 +202,14 @@ class Wire:
         if not self.pulse.felt():
             # Whoever begins requests feels it too, perhaps before this is called.
             longest = self._settings.session_expiry
-            self._over(f"the gateway stood still for more than {longest} s (MCHAT_GATEWAY_SESSION_EXPIRY)")
+            why = f"the gateway stood still for more than {longest} s (MCHAT_GATEWAY_SESSION_EXPIRY)"
+            self._over(why, suspicious=False)
             self.abort()
         self._client.loop_misc()
         if self._running:
             self._timer = self._loop.call_later(self.pulse.pause, self._misc)
 
-    def _over(self, why: str) -> None:
+    def _over(self, why: str, *, suspicious: bool) -> None:
         if not self._closed.done():
             self._closed.set_result(None)
         if not self._running:
@@ -217,7 +222,7 @@ class Wire:
             self._greeting.set_exception(NotConnected(lost))
             self._greeting.exception()  # Perhaps nobody waits.
         self.questions.over(lost)
-        self._events.lost(why)
+        self._events.lost(why, suspicious=suspicious)
 
     # Called by paho.
 
@@ -246,7 +251,8 @@ class Wire:
         self, client: paho.Client, data: Any, flags: Any, code: ReasonCode, found: Properties | None
     ) -> None:
         told = flags.is_disconnect_packet_from_server
-        self._over(f"{code} (0x{code.value:02x})" if told else "the connection was closed")
+        why = f"{code} (0x{code.value:02x})" if told else "the connection was closed"
+        self._over(why, suspicious=not told or code.value not in _NOBODYS_FAULT)
 
     def _on_message(self, client: paho.Client, data: Any, message: paho.MQTTMessage) -> None:
         packet_id = message.mid if message.qos else 0

@@ -173,6 +173,30 @@ async def test_who_is_not_active_is_told_so_before_anything_else_of_the_request(
             assert answer.code == (401 if status == "disabled" else code)
 
 
+async def test_who_changes_something_is_refused_by_rows_though_the_feed_is_away(
+    stage: Stage, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away() -> None:
+        raise Unavailable("the feed is away")
+
+    for status, code in (("disabled", 401), ("active", 0)):
+        await stage.house.confirm(-1)
+        await stage.house.person("zhang")
+        async with database.change("hr", 2_000) as change:
+            await people.set_status(change, "zhang", status)
+        with monkeypatch.context() as patched:
+            assert stage.house._feed is not None
+            patched.setattr(stage.house._feed, "catch_up", away)
+            answer = await stage.send("zhang", "auth.bind")
+        assert answer.code == code
+
+
+async def test_what_is_counted_and_told_names_the_action_whoever_asks(stage: Stage) -> None:
+    await stage.send("stranger", "org.tree")
+    await stage.send("stranger", "org.forest")
+    assert dict(stage.dispatcher.metrics.requests) == {("org.tree", 401): 1, ("unknown", 401): 1}
+
+
 async def test_a_right_that_was_given_a_moment_ago_counts_at_once(stage: Stage, database: Database) -> None:
     assert (await stage.send("zhang", "audit.query")).code == 403
     async with database.change("hr", 2_000) as change:

@@ -11,9 +11,10 @@ from gateway.acknowledgements import Acknowledgements
 from gateway.exchange import (
     Delivery,
 )
+from gateway.outgoing import STRIKES
 from tests.emqx.waiting import until
 from tests.gateway.echo import Echo
-from tests.gateway.in_hand import Stage
+from tests.gateway.in_hand import ROOM, Sent, Stage
 
 
 @given(st.permutations(range(1, 9)))
@@ -54,6 +55,23 @@ async def test_a_request_is_acknowledged_when_the_broker_has_all_of_it() -> None
 
 
 QUOTA_EXCEEDED = 0x97
+
+
+async def test_a_delivery_that_is_given_up_is_not_answered_as_if_it_went_out() -> None:
+    """Three connections are lost while it is on its way, the last two while it is alone."""
+    echo = Echo()
+    echo.deliveries = lambda arrival: (Delivery("mchat/inbox/b", b"d"),)
+    stage = Stage(echo)
+    for _ in range(STRIKES):
+        stage.ask("a", "s0")
+        await until(lambda: stage.sent.packets)
+        stage.outgoing.detach(suspicious=True)
+        await until(lambda: not stage.hand.count)
+        stage.sent = Sent()
+        stage.outgoing.attach(stage.sent, ROOM)
+    stage.ask("a", "s0")
+    await until(lambda: stage.sent.packets)
+    assert stage.sent.packets == [("mchat/msg/resp/a/s0", b"413")]
 
 
 async def test_what_the_brokers_limit_keeps_out_is_published_again_before_the_request_is_acknowledged() -> (

@@ -2,14 +2,16 @@
 
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from directory import groups, people
+from directory import groups, membership, people
+from directory import people as people_
 from directory.database import Database
+from directory.participants import Participants
 from directory.sealed import Sealer
 from gateway.exchange import Arrival, Reply
 from gateway.messages import MessageIds
@@ -188,6 +190,31 @@ async def test_what_memory_holds_is_relayed_at_once_and_nothing_is_refused_from_
     async with staged(database, instance="gw2", terms=replace(TERMS, stale_s=0.0)) as stale:
         assert (await stale.send("zhang", "msg.send_private", to_employee_id="li", content="hi")).code == 0
         assert not at_once("li", "s8", stale), "memory has to be proved true first"
+
+
+async def test_whoever_was_removed_while_somebody_is_read_is_refused(
+    database: Database, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Li is read, and changed meanwhile; then Zhang is read, and Li is removed meanwhile."""
+    real, reads = stage.house.lookups.find, list[str]()
+
+    async def find(people: Sequence[str] = (), clients: Sequence[str] = ()) -> Participants:
+        found = await real(people, clients)
+        if people and people[0] not in reads:
+            reads.append(people[0])
+            async with database.change("hr", 2_000) as change:
+                if people[0] == "li":
+                    await people_.rename(change, "li", "Li Na")
+                else:
+                    await membership.remove_members(change, "g", ["li"])
+            await stage.house.confirm(0)
+        return found
+
+    monkeypatch.setattr(stage.house.lookups, "find", find)
+    about = {"msg_id": "m", "conversation_type": "group", "group_id": "g", "author_employee_id": "zhang"}
+    answer = await stage.send("li", "msg.read_ack", **about)
+    assert reads[:2] == ["li", "zhang"]
+    assert (answer.code, answer.delivered) == (403, [])
 
 
 async def test_the_author_is_told_that_a_message_was_read(stage: Stage) -> None:

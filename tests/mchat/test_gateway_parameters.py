@@ -40,13 +40,13 @@ def test_values_have_the_types_that_the_action_wants(
 
 
 def test_a_value_may_stand_in_a_file(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text(" pä=ss@word \r\n\n", encoding="utf-8")
+    (tmp_path / "secret").write_bytes("\ufeff pä=s\r\ns@wo\rrd \r\n\n".encode())
     (tmp_path / "updates").write_text('{\n  "name": "B"\n}\n')
     given = ["for_action=x", "target=@y", f"password@{tmp_path}/secret"]
     assert parameters("auth.challenge", given) == {
         "for_action": "x",
         "target": "@y",
-        "password": " pä=ss@word ",
+        "password": " pä=s\r\ns@wo\rrd ",
     }
     given = ["group_id=team", f"updates@{tmp_path}/updates"]
     assert parameters("group.update", given) == {"group_id": "team", "updates": {"name": "B"}}

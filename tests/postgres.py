@@ -6,6 +6,7 @@ memory where there is room: a database is 300 files, and to make them on a disk 
 """
 
 import asyncio
+import itertools
 import os
 import pwd
 import secrets
@@ -85,19 +86,33 @@ def missing(what: str) -> None:
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on at this moment.
+    """Return a port of 127.0.0.1 that nobody listens on at this moment, and that is given to no other test soon.
 
-    Below those that the system gives to connections that go out: one of them could take it before it is used.
+    Each worker of pytest has its own, one after the other, below those that the system gives to connections that go
+    out: what somebody else took between its choice and its use would answer in its place.
     """
-    while True:
-        # Not by `random`: hypothesis would give each process the same ones.
-        port = 10_000 + secrets.randbelow(22_000)
+    for port in _PORTS:
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
             return port
+    raise AssertionError("they never end")
+
+
+def _ports(worker: int, workers: int) -> Iterator[int]:
+    """Go round a worker's share of the ports, from anywhere in it."""
+    share = range(10_000 + worker, 32_000, workers)
+    # Not by `random`: hypothesis would give each process the same ones.
+    begin = secrets.randbelow(len(share))
+    return itertools.cycle([*share[begin:], *share[:begin]])
+
+
+_PORTS = _ports(
+    int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")),
+    int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")),
+)
 
 
 def in_memory(place: Path = MEMORY) -> Path | None:

@@ -27,6 +27,7 @@ class Reader:
     def __init__(self, folder: Path, running: ExitStack) -> None:
         self._folder = folder
         self._running = running
+        self._started: list[tuple[str, subprocess.Popen[str]]] = []
         names = (
             *("hooks_bind", "admin_bind", "gateway_bind"),
             *("laptop_tcp_bind", "laptop_ws_bind", "laptop_api_bind"),
@@ -66,13 +67,15 @@ class Reader:
             self._start(command.removesuffix(" &"), each.output)
             return
         done = subprocess.run(["sh", "-c", command], **self._here, timeout=LONG_S, check=False)
-        assert comes_out(each.output, done.stdout), f"$ {command}\n{done.stdout}"
+        assert comes_out(each.output, done.stdout), f"$ {command}\n{done.stdout}{self._ended()}"
 
     def _start(self, command: str, output: tuple[str, ...]) -> None:
         if command == "mchat up":
             # It takes the place of the one before, and of whatever was connected to that.
             self._running.close()
+            self._started.clear()
         process = self._running.enter_context(self._process(command))
+        self._started.append((command, process))
         assert process.stdout is not None
         until = output[-1].replace("…", "") if output else "Ctrl-C stops"
         seen = ""
@@ -80,6 +83,15 @@ class Reader:
             line = process.stdout.readline()
             assert line, f"$ {command}\n{seen}"
             seen += line
+
+    def _ended(self) -> str:
+        """What ended in the background although nobody wanted it to."""
+        found = [
+            f"{command} ended with {process.returncode}: {process.stdout.read() if process.stdout else ''}"
+            for command, process in self._started
+            if process.poll() is not None
+        ]
+        return "\n".join(found)
 
     @contextmanager
     def _process(self, command: str) -> "Iterator[subprocess.Popen[str]]":

@@ -103,7 +103,7 @@ class MessageIds:
     """
 
     def __init__(self, key: bytes) -> None:
-        # Copied for each message: to begin anew with the key costs more than all the rest.
+        # Copied for each message: to begin anew with the key takes half as long again.
         self._keyed = hmac.new(key, digestmod="sha256")
 
     @classmethod

@@ -142,6 +142,9 @@ class Replies:
                 break
             except Exhausted as error:
                 kept_out = error
+            except PublishRefused as error:
+                self._refused(delivery.topic, error)
+                break
             except PublishError:
                 break
         else:

@@ -107,6 +107,20 @@ async def test_what_the_brokers_limit_keeps_out_for_good_is_given_up_and_counted
     assert (len(stage.sent.packets), stage.figures.refused) == (3, 1)
 
 
+async def test_what_the_broker_refuses_when_it_is_published_again_is_given_up_and_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(replies, "_PAUSES_S", (0.0, 0.0))
+    stage = Stage(Echo())
+    stage.ask("a", "s0")
+    await until(lambda: stage.sent.packets)
+    stage.outgoing.published(1, QUOTA_EXCEEDED)
+    await until(lambda: len(stage.sent.packets) == 2)
+    stage.outgoing.published(2, 0x87)
+    await until(lambda: stage.acknowledged == [1])
+    assert (len(stage.sent.packets), stage.figures.refused) == (2, 1)
+
+
 async def test_what_the_brokers_limit_kept_out_is_left_to_the_next_connection() -> None:
     stage = Stage(Echo())
     stage.ask("a", "s0")

@@ -154,7 +154,7 @@ async def test_a_disabled_person_sends_nothing_more(stage: Stage) -> None:
     assert (refused.code, refused.delivered) == (401, [])
 
 
-def test_a_relayed_action_waits_for_nothing_by_its_form() -> None:
+def test_nothing_but_messages_is_answered_from_memory_alone() -> None:
     assert {one.name for one in ROUTER if one.kind == "relay"} == {
         "msg.send_private",
         "msg.send_group",
